@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* overdrivectl stats: asks a mount for its counters and prints them. */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "ctl/ctl.h"
+#include "stats/abi.h"
+#include "stats/opname.h"
+#include "util/cleanup.h"
+
+static const char *const byte_names[STATS_BYTES] = {
+	[STATS_READ_CACHED] = "read_cached",
+	[STATS_WRITE_CACHED] = "write_cached",
+	[STATS_COPIED] = "copied",
+};
+
+static const char *const event_names[STATS_EVENTS] = {
+	[STATS_OPEN_KERNEL] = "opens_kernel",
+	[STATS_OPEN_CACHED] = "opens_cached",
+	[STATS_HANDED_OVER] = "handed_over",
+};
+
+static void json_names(const char *title, const char *const *names, const uint64_t *values,
+		       unsigned n)
+{
+	const char *comma = "";
+
+	printf("\"%s\":{", title);
+	for (unsigned i = 0; i < n; i++)
+		if (names[i]) {
+			printf("%s\"%s\":%llu", comma, names[i], (unsigned long long)values[i]);
+			comma = ",";
+		}
+	printf("}");
+}
+
+static void json_requests(const struct stats_snapshot *s)
+{
+	const char *comma = "";
+
+	printf("\"requests\":{");
+	for (unsigned i = 0; i < STATS_OPS; i++) {
+		const struct stats_op *op = &s->op[i];
+
+		if (!op->count)
+			continue;
+		printf("%s\"%s\":{\"count\":%llu,\"errors\":%llu,\"p50_us\":%.3f,\"p90_us\":%.3f,"
+		       "\"p99_us\":%.3f,\"max_us\":%.3f,\"total_us\":%.3f}",
+		       comma, opname(i), (unsigned long long)op->count,
+		       (unsigned long long)op->failed, op->p50_ns / 1e3, op->p90_ns / 1e3,
+		       op->p99_ns / 1e3, op->max_ns / 1e3, (double)op->total_ns / 1e3);
+		comma = ",";
+	}
+	printf("}");
+}
+
+static void json_errors(const struct stats_snapshot *s)
+{
+	const char *comma = "";
+
+	printf("\"errors\":{");
+	for (int i = 0; i < STATS_ERRNOS; i++)
+		if (s->errors[i]) {
+			const char *name = strerrorname_np(i);
+
+			printf("%s\"%s\":%llu", comma, name ? name : "other",
+			       (unsigned long long)s->errors[i]);
+			comma = ",";
+		}
+	printf("}");
+}
+
+static void print_json(const struct stats_snapshot *s)
+{
+	printf("{\"uptime_s\":%.3f,\"nodes\":%llu,\"open_files\":%llu,\"fds\":%llu,"
+	       "\"fds_cached\":%llu,\"threads\":%llu,",
+	       (double)s->uptime_ns / 1e9, (unsigned long long)s->nodes,
+	       (unsigned long long)s->open_files, (unsigned long long)s->fds,
+	       (unsigned long long)s->fds_cached, (unsigned long long)s->threads);
+	json_requests(s);
+	printf(",");
+	json_names("bytes", byte_names, s->bytes, STATS_BYTES);
+	printf(",");
+	json_names("events", event_names, s->events, STATS_EVENTS);
+	printf(",");
+	json_errors(s);
+	printf("}\n");
+}
+
+static void print_text(const struct stats_snapshot *s)
+{
+	printf("up %.0f s   nodes %llu   open files %llu   descriptors %llu (%llu cached)   "
+	       "threads %llu\n\n",
+	       (double)s->uptime_ns / 1e9, (unsigned long long)s->nodes,
+	       (unsigned long long)s->open_files, (unsigned long long)s->fds,
+	       (unsigned long long)s->fds_cached, (unsigned long long)s->threads);
+	printf("%-18s %10s %8s %9s %9s %9s\n", "request", "count", "errors", "p50 us", "p99 us",
+	       "max us");
+	for (unsigned i = 0; i < STATS_OPS; i++)
+		if (s->op[i].count)
+			printf("%-18s %10llu %8llu %9.1f %9.1f %9.1f\n", opname(i),
+			       (unsigned long long)s->op[i].count,
+			       (unsigned long long)s->op[i].failed, s->op[i].p50_ns / 1e3,
+			       s->op[i].p99_ns / 1e3, s->op[i].max_ns / 1e3);
+	printf("\n");
+	for (unsigned i = 0; i < STATS_EVENTS; i++)
+		if (event_names[i])
+			printf("%-18s %10llu\n", event_names[i], (unsigned long long)s->events[i]);
+	for (unsigned i = 0; i < STATS_BYTES; i++)
+		if (byte_names[i])
+			printf("%-18s %10llu bytes\n", byte_names[i],
+			       (unsigned long long)s->bytes[i]);
+	for (int i = 0; i < STATS_ERRNOS; i++)
+		if (s->errors[i])
+			printf("%-18s %10llu errors\n", strerrorname_np(i) ? strerrorname_np(i) : "?",
+			       (unsigned long long)s->errors[i]);
+}
+
+static int ask(const char *mount, struct stats_snapshot *s)
+{
+	autoclose int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		fprintf(stderr, "overdrivectl: %s: %s\n", mount, strerror(errno));
+		return 2;
+	}
+	if (ioctl(fd, OVERDRIVE_IOC_STATS, s) == 0)
+		return 0;
+	if (errno == EPERM)
+		fprintf(stderr, "overdrivectl: %s: only root and the user who mounted it may ask\n",
+			mount);
+	else
+		fprintf(stderr, "overdrivectl: %s: not the root directory of an overdrive mount "
+			"(or one of another version): %s\n", mount, strerror(errno));
+	return 2;
+}
+
+int ctl_stats(int argc, char **argv)
+{
+	autofree struct stats_snapshot *s = calloc(1, sizeof(*s));
+	const char *mount = NULL;
+	bool json = false, bad = false;
+	int result;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			json = true;
+		else if (!mount && argv[i][0] != '-')
+			mount = argv[i];
+		else
+			bad = true;
+	}
+	if (!mount || bad) {
+		fprintf(stderr, "Usage: overdrivectl stats MOUNT [--json]\n");
+		return 1;
+	}
+	if (!s)
+		return 2;
+	result = ask(mount, s);
+	if (!result && json)
+		print_json(s);
+	else if (!result)
+		print_text(s);
+	return result;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attributes of objects and of the file system. */
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+
+#include "fs/ops.h"
+#include "util/cleanup.h"
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452 /* newer than Debian 12's headers; the same on every architecture */
+#endif
+
+/* An unlinked file may be reachable only by what holds it open. */
+static int stat_node(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi, struct statx *stx)
+{
+	struct openfile *of = fi ? openfile_get(fs->tree.openfiles, fi->fh) : NULL;
+	struct fd_lease lease = FD_LEASE_NONE;
+	int fd, err = 0;
+
+	if (of && of->fd >= 0) {
+		fd = of->fd;
+	} else {
+		err = fs_reach(fs, fs_node(fs, ino), &lease);
+		fd = lease.fd;
+	}
+	if (!err)
+		err = or_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK,
+				     stx));
+	tree_return(&fs->tree, &lease);
+	return err;
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct statx stx;
+	int err = stat_node(fs, ino, fi, &stx);
+
+	if (err)
+		reply_err(req, err);
+	else
+		reply_attr(req, fs, fs_node(fs, ino), &stx);
+}
+
+void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct statx stx;
+	struct stat st;
+	int err = -ENOSYS;
+
+	(void)flags;
+	(void)mask;
+	if (fs->tree.kernel.has[KERNEL_FUSE_STATX])
+		err = stat_node(fs, ino, fi, &stx);
+	if (err) {
+		reply_err(req, err);
+		return;
+	}
+	fill_stat(fs, &stx, &st);
+	stx.stx_ino = st.st_ino;
+	fuse_reply_statx(req, 0, &stx, attr_timeout(fs, fs_node(fs, ino)));
+}
+
+static int change_mode(fuse_req_t req, struct fs *fs, int fd, mode_t mode)
+{
+	/* Whether setgid stays is settled by the caller's groups, as on SOURCE itself. */
+	if (mode & S_ISGID) {
+		int err = fs_as_caller_with_groups(req);
+
+		if (err)
+			return err;
+	}
+	if (fs->tree.kernel.has[KERNEL_FCHMODAT2])
+		return or_errno(syscall(SYS_fchmodat2, fd, "", mode, AT_EMPTY_PATH));
+	return or_errno(chmod(fd_name(fd).text, mode));
+}
+
+static int change_owner(fuse_req_t req, int fd, const struct stat *attr, int to_set)
+{
+	int err = fs_as_caller_with_groups(req);
+
+	if (err)
+		return err;
+	return or_errno(fchownat(fd, "", to_set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1,
+				 to_set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1,
+				 AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+}
+
+static int change_size(struct fs *fs, int fd, off_t size, struct fuse_file_info *fi)
+{
+	struct openfile *of = fi ? openfile_get(fs->tree.openfiles, fi->fh) : NULL;
+	autoclose int own = -1;
+
+	if (of && of->fd >= 0 && of->writer)
+		return or_errno(ftruncate(of->fd, size));
+	own = fs_reopen(fd, O_WRONLY | O_NONBLOCK);
+	return own < 0 ? own : or_errno(ftruncate(own, size));
+}
+
+static struct timespec new_time(const struct timespec *said, int to_set, int set, int now)
+{
+	if (to_set & now)
+		return (struct timespec){.tv_nsec = UTIME_NOW};
+	if (to_set & set)
+		return *said;
+	return (struct timespec){.tv_nsec = UTIME_OMIT};
+}
+
+static int change_times(int fd, const struct stat *attr, int to_set)
+{
+	struct timespec times[2] = {
+		new_time(&attr->st_atim, to_set, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW),
+		new_time(&attr->st_mtim, to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW),
+	};
+
+	return or_errno(utimensat(fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+}
+
+static int change(fuse_req_t req, struct fs *fs, int fd, const struct stat *attr, int to_set,
+		  struct fuse_file_info *fi)
+{
+	int err = 0;
+
+	fs_as_caller(req);
+	if (to_set & FUSE_SET_ATTR_MODE)
+		err = change_mode(req, fs, fd, attr->st_mode & 07777);
+	if (!err && (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
+		err = change_owner(req, fd, attr, to_set);
+	if (!err && (to_set & FUSE_SET_ATTR_SIZE))
+		err = change_size(fs, fd, attr->st_size, fi);
+	if (!err && (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)))
+		err = change_times(fd, attr, to_set);
+	fs_rest();
+	return err;
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct node *node = fs_node(fs, ino);
+	struct fd_lease lease;
+	struct statx stx;
+	int err;
+
+	worker_may_block(worker_self());
+	err = fs_reach(fs, node, &lease);
+	if (!err) {
+		err = change(req, fs, lease.fd, attr, to_set, fi);
+		if (!err)
+			err = or_errno(statx(lease.fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+					     TREE_STATX_MASK, &stx));
+		tree_return(&fs->tree, &lease);
+	}
+	if (err)
+		reply_err(req, err);
+	else
+		reply_attr(req, fs, node, &stx);
+}
+
+void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct fs *fs = fs_of(req);
+	struct fd_lease lease;
+	int err = fs_reach(fs, fs_node(fs, ino), &lease);
+
+	/* Asked only without default_permissions: the daemon's user is then the only one. */
+	if (!err)
+		err = or_errno(access(fd_name(lease.fd).text, mask));
+	tree_return(&fs->tree, &lease);
+	reply_err(req, err);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	struct fd_lease lease;
+	struct statvfs st;
+	int err;
+
+	worker_may_block(worker_self());
+	/* The node's own figures: they differ where project quotas bound a directory. */
+	err = fs_reach(fs, fs_node(fs, ino), &lease);
+	if (!err)
+		err = or_errno(fstatvfs(lease.fd, &st));
+	tree_return(&fs->tree, &lease);
+	if (err)
+		reply_err(req, err);
+	else
+		fuse_reply_statfs(req, &st);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which way an inode's data goes, and FUSE's backing files (passthrough).
+ *
+ * The kernel wants all opens of one inode to go one way, and passthrough ones to name the same
+ * backing id (PLATFORM.md 1, iomode): the way is settled at the first open and holds until the last
+ * release. One id serves every open mode, as the kernel opens the backing file again with each
+ * open's own flags.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "fs/fs.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+/* uapi fuse.h, newer than Debian 12's headers. */
+struct backing_map {
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+#define BACKING_OPEN _IOW(229, 1, struct backing_map)
+#define BACKING_CLOSE _IOW(229, 2, uint32_t)
+
+/*
+ * Registers a backing file: its number or -errno. Backing I/O will run with this thread's resting
+ * identity, which is not root's (creds.h).
+ */
+static int backing_open(struct fs *fs, int fd)
+{
+	struct backing_map map = {.fd = fd};
+
+	fs_rest();
+	return or_errno(ioctl(fuse_session_fd(fs->fuse), BACKING_OPEN, &map));
+}
+
+static void backing_close(struct fs *fs, int id)
+{
+	uint32_t number = (uint32_t)id;
+
+	if (ioctl(fuse_session_fd(fs->fuse), BACKING_CLOSE, &number) < 0 && errno != ENODEV)
+		log_line(LOG_WARNING, "backing file %d can't be closed: %s", id, strerror(errno));
+}
+
+/* The error is about this moment, not about the file or the kernel. */
+static bool passing(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EINTR ||
+	       err == -ENODEV || err == -ENOTCONN;
+}
+
+static void refuse_passthrough(struct fs *fs, int err)
+{
+	/* EPERM: not allowed here at all; others may concern only this file (ELOOP: stacked). */
+	if (err != -EPERM && err != -ENOTTY && err != -EOPNOTSUPP)
+		return;
+	if (atomic_exchange(&fs->passthrough, false))
+		log_line(LOG_WARNING, "the kernel refuses passthrough (%s): data goes through the "
+			 "page cache of FUSE instead", strerror(-err));
+}
+
+/* Settles the way of an inode that nobody has open. 0, or -errno for this open alone. */
+static int choose_way(struct fs *fs, struct open_inode *oi, int fd, bool real)
+{
+	int id;
+
+	oi->way = WAY_CACHED;
+	if (!atomic_load_explicit(&fs->passthrough, memory_order_relaxed))
+		return 0;
+	if (!real && !fs->tree.kernel.has[KERNEL_PASSTHROUGH_PATH])
+		return -EBADF;
+	id = backing_open(fs, fd);
+	if (id > 0) {
+		oi->way = WAY_KERNEL;
+		oi->backing_id = id;
+		return 0;
+	}
+	if (passing(id) || (id == -EBADF && !real))
+		return id;
+	refuse_passthrough(fs, id);
+	return 0;
+}
+
+static struct open_inode *open_inode_of(struct node *node)
+{
+	if (!node->open) {
+		node->open = calloc(1, sizeof(*node->open));
+		if (node->open)
+			node->open->pin = -1;
+	}
+	return node->open;
+}
+
+/* Nothing is left that needs it. Called with the node's lock held. */
+static void drop_open_inode(struct fs *fs, struct node *node)
+{
+	struct open_inode *oi = node->open;
+
+	if (oi->opens)
+		return;
+	if (oi->backing_id)
+		backing_close(fs, oi->backing_id);
+	oi->backing_id = 0;
+	oi->way = WAY_NONE;
+	if (oi->pin < 0) {
+		open_inode_free(oi);
+		node->open = NULL;
+	}
+}
+
+/*
+ * Counts an open of the node by of. fd is what it was opened as: `real`, or an O_PATH descriptor.
+ * Returns the backing id, 0 for an open through FUSE's page cache, -EBADF if that needs a real
+ * descriptor and there is none yet, or -errno.
+ */
+int backing_attach(struct fs *fs, struct node *node, struct openfile *of, int fd, bool real)
+{
+	struct open_inode *oi;
+	int result = -ENOMEM;
+
+	node_lock(fs->tree.nodes, node);
+	oi = open_inode_of(node);
+	if (oi) {
+		result = oi->way == WAY_NONE ? choose_way(fs, oi, fd, real) : 0;
+		if (!result && oi->way == WAY_CACHED && !real)
+			result = -EBADF;
+		if (!result) {
+			oi->opens++;
+			oi->writers += of->writer;
+			of->way = oi->way;
+			result = oi->backing_id;
+		} else {
+			drop_open_inode(fs, node);
+		}
+	}
+	node_unlock(fs->tree.nodes, node);
+	return result;
+}
+
+void backing_detach(struct fs *fs, struct node *node, struct openfile *of)
+{
+	node_lock(fs->tree.nodes, node);
+	node->open->opens--;
+	node->open->writers -= of->writer;
+	drop_open_inode(fs, node);
+	node_unlock(fs->tree.nodes, node);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Files that are made and opened in one step. */
+#include <fcntl.h>
+
+#include "fs/open.h"
+#include "util/cleanup.h"
+
+/*
+ * The kernel took the name for absent, but it is there: made by somebody else a moment ago, or
+ * behind the mount's back. Nobody has checked the caller's access to it, so SOURCE has to, with
+ * nothing but his own identity. What is not a regular file is left to a fresh look-up (ESTALE
+ * makes the kernel do one): opening a fifo or a device here would be wrong.
+ */
+static int open_existing(fuse_req_t req, int directory, const char *name, int flags)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct creds *creds = &worker_self()->creds;
+	struct stat before, after;
+	int fd, err;
+
+	fs_rest();
+	if (fstatat(directory, name, &before, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(before.st_mode))
+		return -ESTALE;
+	err = creds_strict(creds, ctx->uid, ctx->gid, ctx->pid);
+	if (err)
+		return err;
+	fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_NOFOLLOW |
+			     O_CLOEXEC, 0));
+	fs_rest();
+	if (fd >= 0 && (fstat(fd, &after) < 0 || after.st_ino != before.st_ino)) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
+static int create_or_open(fuse_req_t req, int directory, const char *name, mode_t mode, int flags)
+{
+	int fd;
+
+	fs_as_caller(req);
+	fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_EXCL |
+			     O_CLOEXEC, mode & 07777));
+	if (fd == -EEXIST && !(flags & O_EXCL))
+		fd = open_existing(req, directory, name, flags);
+	fs_rest();
+	return fd;
+}
+
+/* Replies with a node for what fd has open, and with the open file. Takes *fd over. */
+static void reply_created(fuse_req_t req, struct fs *fs, struct node *parent, const char *name,
+			  int *fd, struct fuse_file_info *fi)
+{
+	struct fuse_entry_param entry;
+	struct child child;
+	int err = tree_adopt(&fs->tree, parent, name, *fd, &child);
+
+	if (!err) {
+		err = open_attach(fs, child.node, fd, true, fi);
+		if (err)
+			node_forget(fs->tree.nodes, child.node, 1);
+	}
+	if (err) {
+		reply_err(req, err);
+		return;
+	}
+	fill_entry(fs, &child, &entry);
+	if (fuse_reply_create(req, &entry, fi) != 0) { /* the caller was killed meanwhile */
+		open_undo(fs, child.node->id, fi->fh);
+		node_forget(fs->tree.nodes, child.node, 1);
+	}
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent_ino, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct node *parent = fs_node(fs, parent_ino);
+	autoclose int fd = -1;
+	struct fd_lease lease;
+	int err;
+
+	worker_may_block(worker_self());
+	err = fs_reach(fs, parent, &lease);
+	if (!err) {
+		fd = create_or_open(req, lease.fd, name, mode, fi->flags);
+		tree_return(&fs->tree, &lease);
+		err = fd < 0 ? fd : 0;
+	}
+	if (err)
+		reply_err(req, err);
+	else
+		reply_created(req, fs, parent, name, &fd, fi);
+}
+
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct node *parent = fs_node(fs, parent_ino);
+	autoclose int fd = -1;
+	struct fd_lease lease;
+	int err;
+
+	/* The kernel takes ENOSYS for "no O_TMPFILE here" and never asks again. */
+	if (!fs->tree.kernel.has[KERNEL_FUSE_TMPFILE]) {
+		reply_err(req, -ENOSYS);
+		return;
+	}
+	worker_may_block(worker_self());
+	err = fs_reach(fs, parent, &lease);
+	if (!err) {
+		fs_as_caller(req);
+		fd = or_errno(openat(lease.fd, ".", flags_for_source(fi->flags) | O_TMPFILE |
+				     (fi->flags & O_EXCL) | O_CLOEXEC, mode & 07777));
+		fs_rest();
+		tree_return(&fs->tree, &lease);
+		err = fd < 0 ? fd : 0;
+	}
+	if (err)
+		reply_err(req, err);
+	else
+		reply_created(req, fs, NULL, "", &fd, fi);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The data of open files, as far as the kernel does not move it itself (passthrough). */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "fs/ops.h"
+#include "util/cleanup.h"
+
+/* How much a copy does before it answers: the caller comes again, and can be interrupted. */
+#define COPY_PIECE (8u << 20)
+
+/* fcntl(F_SETFL) on the caller's descriptor shows only in the flags of his next request. */
+static void follow_flags(struct openfile *of, int flags)
+{
+	const int changeable = O_APPEND | O_DIRECT;
+
+	if (((of->flags ^ flags) & changeable) == 0)
+		return;
+	if (fcntl(of->fd, F_SETFL, (of->flags & ~changeable) | (flags & changeable)) == 0)
+		of->flags = (of->flags & ~changeable) | (flags & changeable);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
+	struct worker *w = worker_self();
+	size_t done = 0;
+	ssize_t n = 0;
+	int fd;
+
+	worker_may_block(w);
+	fd = fs_file_fd(fs, ino, fi);
+	if (fd < 0 || !of) {
+		reply_err(req, fd < 0 ? fd : -EBADF);
+		return;
+	}
+	if (size > WORKER_MAX_DATA)
+		size = WORKER_MAX_DATA;
+	if (of->way == WAY_CACHED)
+		follow_flags(of, fi->flags);
+	/* The kernel takes a short answer for the end of the file. */
+	while (done < size) {
+		n = pread(fd, w->out + done, size - done, off + (off_t)done);
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (n < 0 && !done) {
+		reply_err(req, -errno);
+		return;
+	}
+	stats_add(&w->stats->bytes[STATS_READ_CACHED], done);
+	reply_buf(req, w->out, done);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
+	struct worker *w = worker_self();
+	ssize_t n;
+
+	(void)ino;
+	worker_may_block(w);
+	if (!of || of->fd < 0) {
+		reply_err(req, -EBADF);
+		return;
+	}
+	/* From the page cache (mmap) the caller is unknown: then nobody in particular writes. */
+	if (!fi->writepage) {
+		follow_flags(of, fi->flags);
+		fs_as_caller(req);
+	}
+	n = pwrite(of->fd, buf, size, off);
+	if (n < 0) {
+		reply_err(req, -errno);
+		return;
+	}
+	stats_add(&w->stats->bytes[STATS_WRITE_CACHED], (uint64_t)n);
+	fuse_reply_write(req, (size_t)n);
+}
+
+/* Only writers are asked to flush. Closing a copy reports what the filesystem has to report. */
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct openfile *of = openfile_get(fs_of(req)->tree.openfiles, fi->fh);
+	int copy;
+
+	(void)ino;
+	if (!of || of->fd < 0) {
+		reply_err(req, 0);
+		return;
+	}
+	worker_may_block(worker_self());
+	copy = fcntl(of->fd, F_DUPFD_CLOEXEC, 0);
+	reply_err(req, copy < 0 ? -errno : or_errno(close(copy)));
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	int fd;
+
+	worker_may_block(worker_self());
+	fd = fs_file_fd(fs_of(req), ino, fi);
+	if (fd < 0)
+		reply_err(req, fd);
+	else
+		reply_err(req, or_errno(datasync ? fdatasync(fd) : fsync(fd)));
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		  struct fuse_file_info *fi)
+{
+	int fd;
+
+	worker_may_block(worker_self());
+	fd = fs_file_fd(fs_of(req), ino, fi);
+	fs_as_caller(req);
+	reply_err(req, fd < 0 ? fd : or_errno(fallocate(fd, mode, offset, length)));
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	off_t found = -1;
+	int fd;
+
+	worker_may_block(worker_self());
+	fd = fs_file_fd(fs_of(req), ino, fi);
+	if (fd >= 0)
+		found = lseek(fd, off, whence);
+	if (found < 0)
+		reply_err(req, fd < 0 ? fd : -errno);
+	else
+		fuse_reply_lseek(req, found);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+			struct fuse_file_info *fi_out, size_t len, int flags)
+{
+	struct fs *fs = fs_of(req);
+	struct worker *w = worker_self();
+	ssize_t n = -1;
+	int in, out;
+
+	worker_may_block(w);
+	in = fs_file_fd(fs, ino_in, fi_in);
+	out = fs_file_fd(fs, ino_out, fi_out);
+	if (in < 0 || out < 0) {
+		reply_err(req, in < 0 ? in : out);
+		return;
+	}
+	fs_as_caller(req);
+	n = copy_file_range(in, &off_in, out, &off_out, len < COPY_PIECE ? len : COPY_PIECE,
+			    (unsigned)flags);
+	if (n < 0) {
+		reply_err(req, -errno);
+		return;
+	}
+	stats_add(&w->stats->bytes[STATS_COPIED], (uint64_t)n);
+	fuse_reply_write(req, (size_t)n);
+}

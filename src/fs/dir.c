@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading directories. Offsets are SOURCE's own (d_off), so they stay valid for as long as SOURCE
+ * keeps them valid, also after deletions in between.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "fs/ops.h"
+#include "util/cleanup.h"
+
+/* What getdents64 fills in (man 2 getdents). */
+struct dirent_record {
+	uint64_t ino;
+	int64_t next;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct openfile *of = NULL;
+	struct fd_lease lease;
+	int fd = -1, err = fs_reach(fs, fs_node(fs, ino), &lease);
+
+	if (!err) {
+		fd = or_errno(openat(lease.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC |
+				     (fi->flags & O_NOATIME)));
+		tree_return(&fs->tree, &lease);
+		err = fd < 0 ? fd : 0;
+	}
+	if (!err) {
+		of = openfile_new(fs->tree.openfiles, ino, &fi->fh);
+		if (of)
+			of->dir = dirstream_new();
+		err = of && of->dir ? 0 : -ENOMEM;
+	}
+	if (err) {
+		if (fd >= 0)
+			close(fd);
+		if (of)
+			openfile_close(fs->tree.openfiles, fi->fh);
+		reply_err(req, err);
+		return;
+	}
+	of->fd = fd;
+	if (fuse_reply_open(req, fi) != 0)
+		openfile_close(fs->tree.openfiles, fi->fh);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	openfile_close(fs_of(req)->tree.openfiles, fi->fh);
+	reply_err(req, 0);
+}
+
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	op_fsync(req, ino, datasync, fi);
+}
+
+/* The next entry, or NULL: at the end (*err 0) or on error. Called with the stream's lock held. */
+static struct dirent_record *next_record(struct openfile *of, int *err)
+{
+	struct dirstream *d = of->dir;
+
+	if (d->at == d->filled) {
+		long n = syscall(SYS_getdents64, of->fd, d->buffer, sizeof(d->buffer));
+
+		*err = n < 0 ? -errno : 0;
+		if (n <= 0)
+			return NULL;
+		d->at = 0;
+		d->filled = (uint32_t)n;
+	}
+	return (struct dirent_record *)(void *)(d->buffer + d->at);
+}
+
+static int go_to(struct openfile *of, off_t off)
+{
+	struct dirstream *d = of->dir;
+
+	/* Offset 0 is always read afresh: rewinddir() must see what has changed. */
+	if (d->position == off && off != 0)
+		return 0;
+	if (lseek(of->fd, off, SEEK_SET) < 0)
+		return -errno;
+	d->position = off;
+	d->at = d->filled = 0;
+	return 0;
+}
+
+/* A listing in the making. */
+struct listing {
+	fuse_req_t req;
+	struct fs *fs;
+	struct node *node;
+	struct openfile *of;
+	bool plus;
+	char *out;
+	size_t size, used;
+};
+
+static bool is_dot(const char *name)
+{
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+/*
+ * With attributes, for an entry whose inode is in memory. Others go out bare: reading an inode that
+ * `find -name` or `ls -U` never asks about would make a listing wait for the disk once per entry.
+ */
+static void entry_with_attributes(struct listing *l, const struct dirent_record *r,
+				  struct fuse_entry_param *e)
+{
+	struct child child;
+
+	if (is_dot(r->name) || tree_lookup(&l->fs->tree, l->node, l->of->fd, r->name, false, &child))
+		return;
+	fill_entry(l->fs, &child, e);
+	close(child.fd);
+}
+
+static size_t add_plus(struct listing *l, const struct dirent_record *r)
+{
+	size_t room = l->size - l->used;
+	size_t need = fuse_add_direntry_plus(l->req, NULL, 0, r->name, NULL, 0);
+	struct fuse_entry_param e = {0};
+
+	if (need > room)
+		return need; /* before the look-up, which would count */
+	e.attr.st_ino = r->ino;
+	e.attr.st_mode = DTTOIF(r->type);
+	entry_with_attributes(l, r, &e);
+	return fuse_add_direntry_plus(l->req, l->out + l->used, room, r->name, &e, r->next);
+}
+
+static size_t add_plain(struct listing *l, const struct dirent_record *r)
+{
+	struct stat st = {.st_ino = r->ino, .st_mode = DTTOIF(r->type)};
+
+	return fuse_add_direntry(l->req, l->out + l->used, l->size - l->used, r->name, &st,
+				 r->next);
+}
+
+static int list(struct listing *l)
+{
+	struct dirstream *d = l->of->dir;
+	struct dirent_record *r;
+	int err = 0;
+
+	while ((r = next_record(l->of, &err))) {
+		size_t need = l->plus ? add_plus(l, r) : add_plain(l, r);
+
+		if (need > l->size - l->used)
+			break;
+		l->used += need;
+		d->at += r->length;
+		d->position = r->next;
+	}
+	/* What was gathered goes out first; the error comes again with the next request. */
+	return l->used ? 0 : err;
+}
+
+static void read_directory(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+			   struct fuse_file_info *fi, bool plus)
+{
+	struct fs *fs = fs_of(req);
+	struct worker *w = worker_self();
+	struct listing l = {
+		.req = req,
+		.fs = fs,
+		.node = fs_node(fs, ino),
+		.of = openfile_get(fs->tree.openfiles, fi->fh),
+		.plus = plus,
+		.out = w->out,
+		.size = size < WORKER_MAX_DATA ? size : WORKER_MAX_DATA,
+	};
+	int err;
+
+	if (!l.of || !l.of->dir || !l.node) {
+		reply_err(req, -EBADF);
+		return;
+	}
+	worker_may_block(w);
+	pthread_mutex_lock(&l.of->dir->lock);
+	err = go_to(l.of, off);
+	if (!err)
+		err = list(&l);
+	pthread_mutex_unlock(&l.of->dir->lock);
+	if (err)
+		reply_err(req, err);
+	else
+		reply_buf(req, l.out, l.used);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	read_directory(req, ino, size, off, fi, false);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	read_directory(req, ino, size, off, fi, true);
+}

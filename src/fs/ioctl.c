@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ioctls: inode flags, handed on to SOURCE, and our own statistics on the mount's root. */
+#include <dirent.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "fs/ops.h"
+#include "fs/session.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+static uint64_t count_descriptors(struct fs *fs)
+{
+	int fd = openat(fs->tree.source.proc_fds, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	uint64_t count = 0;
+
+	if (!dir)
+		return 0;
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count - 3; /* `.`, `..` and the descriptor just used */
+}
+
+static void reply_stats(fuse_req_t req, struct fs *fs)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	autofree struct stats_snapshot *s = malloc(sizeof(*s));
+
+	if (ctx->uid != 0 && ctx->uid != fs->owner) {
+		reply_err(req, -EPERM);
+		return;
+	}
+	if (!s) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	stats_snapshot(&fs->stats, s);
+	s->uptime_ns = clock_ns() - fs->started_ns;
+	s->nodes = node_count(fs->tree.nodes);
+	s->open_files = openfile_count(fs->tree.openfiles);
+	s->fds = count_descriptors(fs);
+	s->fds_cached = fdcache_count(fs->tree.fdcache);
+	s->threads = session_threads(fs->session);
+	fuse_reply_ioctl(req, 0, s, sizeof(*s));
+}
+
+/* Bytes that the ioctl writes to and reads from its argument; false: not one of those we pass on.
+ * The classic ones say long and mean int. */
+static bool known_ioctl(unsigned int cmd, size_t *in, size_t *out)
+{
+	*in = *out = 0;
+	switch (cmd) {
+	case FS_IOC_GETFLAGS:
+	case FS_IOC_GETVERSION:
+	case FS_IOC32_GETFLAGS:
+	case FS_IOC32_GETVERSION:
+		*out = sizeof(int);
+		return true;
+	case FS_IOC_SETFLAGS:
+	case FS_IOC32_SETFLAGS:
+		*in = sizeof(int);
+		return true;
+	case FS_IOC_FSGETXATTR:
+		*out = sizeof(struct fsxattr);
+		return true;
+	case FS_IOC_FSSETXATTR:
+		*in = sizeof(struct fsxattr);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static unsigned long native_command(unsigned int cmd)
+{
+	switch (cmd) {
+	case FS_IOC32_GETFLAGS:
+		return FS_IOC_GETFLAGS;
+	case FS_IOC32_SETFLAGS:
+		return FS_IOC_SETFLAGS;
+	case FS_IOC32_GETVERSION:
+		return FS_IOC_GETVERSION;
+	default:
+		return cmd;
+	}
+}
+
+static void pass_on(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, struct fuse_file_info *fi,
+		    const void *in_buf, size_t in_size, size_t out_size)
+{
+	union {
+		struct fsxattr fsx;
+		long number;
+		char bytes[64];
+	} data = {0};
+	size_t in, out;
+	int fd, err;
+
+	if (!known_ioctl(cmd, &in, &out) || in_size < in || out_size < out) {
+		reply_err(req, -ENOTTY);
+		return;
+	}
+	worker_may_block(worker_self());
+	fd = fs_file_fd(fs_of(req), ino, fi);
+	if (fd < 0) {
+		reply_err(req, fd);
+		return;
+	}
+	memcpy(data.bytes, in_buf ? in_buf : "", in);
+	fs_as_caller(req);
+	err = or_errno(ioctl(fd, native_command(cmd), &data));
+	fs_rest();
+	if (err < 0)
+		reply_err(req, err);
+	else
+		fuse_reply_ioctl(req, err, data.bytes, out);
+}
+
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+	      struct fuse_file_info *fi, unsigned flags, const void *in_buf, size_t in_size,
+	      size_t out_size)
+{
+	(void)arg;
+	(void)flags;
+	if (cmd == OVERDRIVE_IOC_STATS && ino == FUSE_ROOT_ID &&
+	    out_size >= sizeof(struct stats_snapshot))
+		reply_stats(req, fs_of(req));
+	else
+		pass_on(req, ino, cmd, fi, in_buf, in_size, out_size);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Operations on names: what is made, linked, renamed and deleted. */
+#include <linux/fs.h>
+#include <stdio.h>
+
+#include "fs/ops.h"
+#include "util/cleanup.h"
+
+/* The parent of a name, reached, for an operation that waits for the disk. */
+struct parent {
+	struct fs *fs;
+	struct node *node;
+	struct fd_lease lease;
+};
+
+static int parent_reach(struct parent *p, fuse_req_t req, fuse_ino_t ino)
+{
+	p->fs = fs_of(req);
+	p->node = fs_node(p->fs, ino);
+	p->lease = FD_LEASE_NONE;
+	worker_may_block(worker_self());
+	return fs_reach(p->fs, p->node, &p->lease);
+}
+
+static void parent_return(struct parent *p)
+{
+	tree_return(&p->fs->tree, &p->lease);
+}
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	char target[PATH_MAX + 1];
+	struct fd_lease lease;
+	ssize_t n = -1;
+	int err;
+
+	worker_may_block(worker_self());
+	err = fs_reach(fs, fs_node(fs, ino), &lease);
+	if (!err) {
+		n = readlinkat(lease.fd, "", target, PATH_MAX);
+		if (n < 0)
+			err = -errno;
+	}
+	tree_return(&fs->tree, &lease);
+	if (err) {
+		reply_err(req, err);
+		return;
+	}
+	target[n] = '\0';
+	fuse_reply_readlink(req, target);
+}
+
+/* Replies with the object that was just made under this name. */
+static void reply_made(fuse_req_t req, struct parent *p, const char *name, int err)
+{
+	struct child child;
+
+	fs_rest();
+	if (!err)
+		err = fs_lookup(p->fs, p->node, p->lease.fd, name, &child);
+	parent_return(p);
+	if (err)
+		reply_err(req, err);
+	else
+		reply_child(req, p->fs, &child);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct parent p;
+	int err = parent_reach(&p, req, parent);
+
+	fs_as_caller(req);
+	if (!err)
+		err = or_errno(mknodat(p.lease.fd, name, mode, rdev));
+	reply_made(req, &p, name, err);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct parent p;
+	int err = parent_reach(&p, req, parent);
+
+	fs_as_caller(req);
+	if (!err)
+		err = or_errno(mkdirat(p.lease.fd, name, mode));
+	reply_made(req, &p, name, err);
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct parent p;
+	int err = parent_reach(&p, req, parent);
+
+	fs_as_caller(req);
+	if (!err)
+		err = or_errno(symlinkat(target, p.lease.fd, name));
+	reply_made(req, &p, name, err);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct fd_lease lease = FD_LEASE_NONE;
+	struct parent p;
+	int err = parent_reach(&p, req, parent);
+
+	if (!err)
+		err = fs_reach(p.fs, fs_node(p.fs, ino), &lease);
+	fs_as_caller(req);
+	if (!err) {
+		err = or_errno(linkat(lease.fd, "", p.lease.fd, name, AT_EMPTY_PATH));
+		/* Without CAP_DAC_READ_SEARCH only the way through /proc is open. */
+		if (err == -ENOENT)
+			err = or_errno(linkat(AT_FDCWD, fd_name(lease.fd).text, p.lease.fd, name,
+					      AT_SYMLINK_FOLLOW));
+	}
+	tree_return(&p.fs->tree, &lease);
+	reply_made(req, &p, name, err);
+}
+
+/* What a name meant before it is taken away, if that matters to anybody. */
+struct victim {
+	struct node *node; /* counted; NULL: unknown to the kernel */
+	int fd;            /* O_PATH, or -1 */
+};
+
+static bool in_use(struct fs *fs, struct node *node)
+{
+	bool used;
+
+	node_lock(fs->tree.nodes, node);
+	used = node->open && node->open->opens;
+	node_unlock(fs->tree.nodes, node);
+	return used;
+}
+
+/*
+ * A directory may be somebody's working directory, and without handles an open file can't be
+ * reached by a name that is gone: those are held by a descriptor from now until they are
+ * forgotten, as their users hold them natively. Nothing else is: it would pin the space.
+ */
+static void victim_find(struct fs *fs, int directory, const char *name, struct victim *v)
+{
+	v->fd = -1;
+	v->node = tree_known(&fs->tree, directory, name);
+	if (!v->node)
+		return;
+	if (v->node->type == S_IFDIR || v->node->handle_type == IDENTITY_BY_NUMBER)
+		v->fd = source_open_child(directory, name, false);
+}
+
+static void pin(struct fs *fs, struct node *node, int *fd)
+{
+	node_lock(fs->tree.nodes, node);
+	if (!node->open) {
+		node->open = calloc(1, sizeof(*node->open));
+		if (node->open)
+			node->open->pin = -1;
+	}
+	if (node->open && node->open->pin < 0)
+		node->open->pin = steal_fd(fd);
+	node_unlock(fs->tree.nodes, node);
+}
+
+/* After the name is gone (or, on failure, still there). */
+static void victim_done(struct fs *fs, struct victim *v, bool deleted)
+{
+	struct stat st;
+
+	if (!v->node)
+		return;
+	if (deleted) {
+		fdcache_drop(fs->tree.fdcache, v->node->id);
+		if (v->fd >= 0 && (v->node->type == S_IFDIR ||
+				   (fstat(v->fd, &st) == 0 && st.st_nlink == 0))) {
+			node_detach(fs->tree.nodes, v->node);
+			if (v->node->type == S_IFDIR || in_use(fs, v->node))
+				pin(fs, v->node, &v->fd);
+		}
+	}
+	if (v->fd >= 0)
+		close(v->fd);
+	node_forget(fs->tree.nodes, v->node, 1);
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
+{
+	struct victim victim;
+	struct parent p;
+	int err = parent_reach(&p, req, parent);
+
+	if (err) {
+		reply_err(req, err);
+		return;
+	}
+	victim_find(p.fs, p.lease.fd, name, &victim);
+	fs_as_caller(req);
+	err = or_errno(unlinkat(p.lease.fd, name, flags));
+	fs_rest();
+	victim_done(p.fs, &victim, !err);
+	parent_return(&p);
+	reply_err(req, err);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, 0);
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, AT_REMOVEDIR);
+}
+
+/* Without handles, a node's place is the way to it: it follows the rename. */
+static void follow(struct fs *fs, struct node *parent, int directory, const char *name)
+{
+	struct node *node = fs->tree.source.by_handle ? NULL
+						      : tree_known(&fs->tree, directory, name);
+
+	if (!node)
+		return;
+	node_moved(fs->tree.nodes, node, parent, name);
+	node_forget(fs->tree.nodes, node, 1);
+}
+
+static int do_rename(fuse_req_t req, struct parent *from, const char *name, struct parent *to,
+		     const char *new_name, unsigned flags)
+{
+	struct victim victim = {.fd = -1};
+	int err;
+
+	if (!(flags & RENAME_EXCHANGE))
+		victim_find(to->fs, to->lease.fd, new_name, &victim);
+	fs_as_caller(req);
+	err = or_errno(renameat2(from->lease.fd, name, to->lease.fd, new_name, flags));
+	fs_rest();
+	victim_done(to->fs, &victim, !err);
+	if (err)
+		return err;
+	follow(to->fs, to->node, to->lease.fd, new_name);
+	if (flags & RENAME_EXCHANGE)
+		follow(from->fs, from->node, from->lease.fd, name);
+	return 0;
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned int flags)
+{
+	struct parent from, to;
+	int err = parent_reach(&from, req, parent);
+
+	if (!err) {
+		err = parent_reach(&to, req, new_parent);
+		if (!err)
+			err = do_rename(req, &from, name, &to, new_name, flags);
+		parent_return(&to);
+	}
+	parent_return(&from);
+	reply_err(req, err);
+}

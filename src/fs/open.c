@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opens and releases of regular files.
+ *
+ * An open that writes, truncates or wants O_DIRECT is first done for real, as the caller, because
+ * the kernel's own reopening of a backing file skips the checks and their errnos (PLATFORM.md 12).
+ * Plain opens for reading need no descriptor at all where passthrough works.
+ */
+#include <fcntl.h>
+
+#include "fs/open.h"
+#include "util/cleanup.h"
+
+bool flags_write(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* What of the caller's flags concerns the open file; the rest was settled by the kernel before. */
+int flags_for_source(int flags)
+{
+	return flags & (O_ACCMODE | O_APPEND | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT |
+			O_NOATIME | O_LARGEFILE);
+}
+
+static bool needs_real_open(struct fs *fs, int flags)
+{
+	return flags_write(flags) || (flags & (O_TRUNC | O_DIRECT)) ||
+	       !atomic_load_explicit(&fs->passthrough, memory_order_relaxed) ||
+	       !fs->tree.kernel.has[KERNEL_PASSTHROUGH_PATH];
+}
+
+/* A number that changes whenever the content may have changed; never 0. */
+static uint64_t content_version(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return 0;
+	return ((uint64_t)st.st_mtim.tv_sec * 1000003 + (uint64_t)st.st_mtim.tv_nsec) * 1000003 +
+	       (uint64_t)st.st_ctim.tv_nsec * 31 + (uint64_t)st.st_size + 1;
+}
+
+/* FUSE's page cache may keep what it has if the file is as it was at the last open. */
+static bool may_keep_cache(struct node *node, int fd)
+{
+	uint64_t now = content_version(fd);
+
+	return now && atomic_exchange(&node->version, now) == now;
+}
+
+int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fuse_file_info *fi)
+{
+	struct stats_block *stats = worker_self()->stats;
+	struct openfile *of = openfile_new(fs->tree.openfiles, node->id, &fi->fh);
+	int id;
+
+	if (!of)
+		return -ENOMEM;
+	of->flags = fi->flags;
+	of->writer = flags_write(fi->flags);
+	id = backing_attach(fs, node, of, *fd, real);
+	if (id < 0) {
+		openfile_close(fs->tree.openfiles, fi->fh);
+		return id;
+	}
+	fi->noflush = !of->writer;
+	fi->backing_id = id;
+	/* Readers on the kernel way need no descriptor. */
+	if (real && (of->writer || of->way == WAY_CACHED))
+		of->fd = steal_fd(fd);
+	if (of->way == WAY_CACHED)
+		fi->keep_cache = may_keep_cache(node, of->fd);
+	stats_add(&stats->events[of->way == WAY_KERNEL ? STATS_OPEN_KERNEL : STATS_OPEN_CACHED], 1);
+	return 0;
+}
+
+void open_undo(struct fs *fs, fuse_ino_t ino, uint64_t fh)
+{
+	struct openfile *of = openfile_get(fs->tree.openfiles, fh);
+	struct node *node = fs_node(fs, ino);
+
+	if (!of || !node)
+		return;
+	backing_detach(fs, node, of);
+	openfile_close(fs->tree.openfiles, fh);
+}
+
+/* The open itself, as the caller, so that SOURCE's own checks give their errno. */
+static int real_open(fuse_req_t req, int path_fd, int flags)
+{
+	int fd;
+
+	worker_may_block(worker_self());
+	fs_as_caller(req);
+	fd = fs_reopen(path_fd, flags_for_source(flags));
+	fs_rest();
+	return fd;
+}
+
+static int open_node(fuse_req_t req, struct fs *fs, struct node *node, struct fuse_file_info *fi)
+{
+	autoclose int fd = -1;
+	struct fd_lease lease;
+	int err = fs_reach(fs, node, &lease);
+
+	if (err)
+		return err;
+	if (!needs_real_open(fs, fi->flags)) {
+		err = open_attach(fs, node, &lease.fd, false, fi);
+		if (err != -EBADF) {
+			tree_return(&fs->tree, &lease);
+			return err;
+		}
+	}
+	fd = real_open(req, lease.fd, fi->flags);
+	tree_return(&fs->tree, &lease);
+	return fd < 0 ? fd : open_attach(fs, node, &fd, true, fi);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	int err = open_node(req, fs, fs_node(fs, ino), fi);
+
+	if (err)
+		reply_err(req, err);
+	else if (fuse_reply_open(req, fi) != 0) /* the caller was killed meanwhile */
+		open_undo(fs, ino, fi->fh);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
+
+	/* The last close of a deleted file frees its blocks. */
+	if (of && of->fd >= 0)
+		worker_may_block(worker_self());
+	open_undo(fs, ino, fi->fh);
+	reply_err(req, 0);
+}
+
+int fs_file_fd(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
+	struct node *node = fs_node(fs, ino);
+	struct fd_lease lease;
+	int fd, err;
+
+	if (!of || !node)
+		return -EBADF;
+	if (of->fd >= 0)
+		return of->fd;
+	err = fs_reach(fs, node, &lease);
+	if (err)
+		return err;
+	fd = fs_reopen(lease.fd, O_RDONLY | O_NONBLOCK);
+	tree_return(&fs->tree, &lease);
+	if (fd < 0)
+		return fd;
+	/* Kept until the release: a program that seeks for holes does so many times. */
+	node_lock(fs->tree.nodes, node);
+	if (of->fd < 0)
+		of->fd = steal_fd(&fd);
+	node_unlock(fs->tree.nodes, node);
+	if (fd >= 0)
+		close(fd);
+	return of->fd;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/serve.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include "creds/creds.h"
+#include "fs/mount.h"
+#include "fs/session.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define EXIT_SYSTEM 2
+#define EXCLUSIVE_TIMEOUT 86400.0 /* seconds: nobody else writes SOURCE */
+#define SWEEP_MS 1000		  /* idle descriptors pin deleted files for at most two sweeps */
+/* The kernel's table costs 8 bytes an entry for good; more than this is never needed. */
+#define MAX_DESCRIPTORS 65536
+
+/*
+ * Growing the descriptor table of a threaded process waits for RCU, 40-75 ms in a cold mount
+ * (PLATFORM.md 11): grow it once, before the first thread.
+ */
+static void grow_descriptor_table(void)
+{
+	struct rlimit limit;
+	int fd;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur > MAX_DESCRIPTORS)
+		limit.rlim_cur = MAX_DESCRIPTORS;
+	fd = fcntl(0, F_DUPFD_CLOEXEC, (int)limit.rlim_cur - 1);
+	if (fd >= 0)
+		close(fd);
+}
+
+static double timeout_of(double said, const struct options *o)
+{
+	if (said >= 0)
+		return said;
+	return o->exclusive == OPTION_ON ? EXCLUSIVE_TIMEOUT : OPTIONS_TIMEOUT_DEFAULT;
+}
+
+static int fs_init(struct fs *fs, const struct options *o, const struct kernel *kernel,
+		   struct source *source)
+{
+	*fs = (struct fs){
+		.tree.source = *source,
+		.tree.kernel = *kernel,
+		.options = o,
+		.owner = getuid(),
+		.started_ns = clock_ns(),
+		.attr_timeout = timeout_of(o->attr_timeout, o),
+		.entry_timeout = timeout_of(o->entry_timeout, o),
+		.negative_timeout = timeout_of(o->negative_timeout, o),
+	};
+	*source = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
+	return tree_init(&fs->tree);
+}
+
+static void fs_deinit(struct fs *fs)
+{
+	session_free(fs->session);
+	fs_mount_deinit(fs);
+	tree_deinit(&fs->tree);
+	source_deinit(&fs->tree.source);
+	stats_deinit(&fs->stats);
+}
+
+/* The main thread's part: signals and idle descriptors. */
+struct control {
+	struct fs *fs;
+	const char *mountpoint;
+	int signals;
+	void (*ready)(void *);
+	void *argument;
+};
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return or_errno(signalfd(-1, &set, SFD_CLOEXEC));
+}
+
+static void on_signal(struct control *c)
+{
+	struct signalfd_siginfo info;
+	int err;
+
+	if (read(c->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR1) {
+		session_log_in_flight(c->fs->session);
+		return;
+	}
+	err = fs_unmount(c->fs, c->mountpoint);
+	if (err)
+		log_line(LOG_ERR, "%s: not unmounted: %s; it stays mounted and served",
+			 c->mountpoint,
+			 err == -EBUSY ? "busy, something still uses it" : strerror(-err));
+}
+
+/* Idle descriptors go; true when there is nothing left to look after. */
+static bool sweep(struct fs *fs)
+{
+	return fdcache_sweep(fs->tree.fdcache) == 0;
+}
+
+/* Until the mount is gone. */
+static void control_loop(struct control *c)
+{
+	struct session *s = c->fs->session;
+	bool asleep = false;
+
+	for (;;) {
+		struct pollfd fds[] = {
+			{.fd = c->signals, .events = POLLIN},
+			{.fd = session_done_fd(s), .events = POLLIN},
+			{.fd = session_event_fd(s), .events = POLLIN},
+		};
+		int n = poll(fds, 3, asleep ? -1 : SWEEP_MS);
+
+		if (n < 0 && errno != EINTR)
+			return;
+		if (n > 0 && fds[0].revents)
+			on_signal(c);
+		if (n > 0 && fds[1].revents)
+			return;
+		if (n > 0 && fds[2].revents) {
+			asleep = false;
+			if (session_take_events(s) && c->ready) {
+				c->ready(c->argument);
+				c->ready = NULL;
+			}
+		}
+		if (n == 0)
+			asleep = sweep(c->fs) && session_doze(s);
+	}
+}
+
+static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
+{
+	int result = fs_mount(fs, c->mountpoint, err, err_size);
+
+	if (result)
+		return result;
+	fs->session = session_new(fs);
+	result = fs->session ? session_start(fs->session) : -ENOMEM;
+	if (result) {
+		snprintf(err, err_size, "%s: can't start to serve: %s", c->mountpoint,
+			 strerror(-result));
+		return EXIT_SYSTEM;
+	}
+	control_loop(c);
+	result = session_join(fs->session);
+	if (result)
+		snprintf(err, err_size, "%s: service ended: %s", c->mountpoint, strerror(-result));
+	return result ? EXIT_SYSTEM : 0;
+}
+
+int serve(const struct options *o, const struct kernel *kernel, struct source *source,
+	  const char *mountpoint, void (*ready)(void *), void *argument, char *err,
+	  size_t err_size)
+{
+	struct control c = {.mountpoint = mountpoint, .ready = ready, .argument = argument};
+	autofree struct fs *fs = calloc(1, sizeof(*fs));
+	int result;
+
+	if (!fs)
+		return EXIT_SYSTEM;
+	c.fs = fs;
+	grow_descriptor_table();
+	result = source_start(source);
+	if (!result)
+		result = fs_init(fs, o, kernel, source);
+	if (!result && geteuid() == 0)
+		result = creds_drop_unneeded();
+	if (!result) {
+		c.signals = open_signals();
+		result = c.signals < 0 ? c.signals : 0;
+	}
+	if (result) {
+		snprintf(err, err_size, "%s: can't start: %s", mountpoint, strerror(-result));
+		return EXIT_SYSTEM;
+	}
+	result = run(fs, &c, err, err_size);
+	fs_deinit(fs);
+	close(c.signals);
+	return result;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/session.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "stats/opname.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+/*
+ * Each program that waits for a stalled disk holds one worker; the bound is there to notice a leak,
+ * not to limit work. Stacks are touched only as far as they are used.
+ */
+#define MAX_WORKERS 1024u
+#define FIRST_WORKERS 2u
+#define IDLE_WORKERS 8u /* kept ready; more go away when they find nothing to do */
+#define STACK_BYTES (256u << 10)
+
+/* The kernel's struct fuse_in_header (uapi fuse.h), and what stands before a WRITE's data. */
+struct in_header {
+	uint32_t len, opcode;
+	uint64_t unique, nodeid;
+	uint32_t uid, gid, pid;
+	uint16_t total_extlen, padding;
+};
+#define OPCODE_INIT 26
+#define WRITE_HEADER (sizeof(struct in_header) + 40)
+#define PAGE 4096u
+
+struct session {
+	struct fs *fs;
+	_Atomic uint32_t lead; /* futex: 1 while somebody leads */
+	_Atomic uint32_t idle; /* workers that wait for the lead */
+	_Atomic uint32_t threads;
+	_Atomic bool ended;
+	_Atomic int error;
+	_Atomic bool initialised; /* INIT has been answered: the mount serves */
+	_Atomic bool dozing;	  /* the main thread wants to hear of the next request */
+	int done, event;
+	pthread_mutex_t lock; /* guards `workers` and `spare` */
+	struct worker *workers; /* all there ever were; those not running are spare */
+	struct worker *spare[MAX_WORKERS];
+	unsigned spares;
+};
+
+/* A thread's own worker: libfuse's handlers get no argument of ours but the file system. */
+static _Thread_local struct worker *self;
+
+struct worker *worker_self(void)
+{
+	return self;
+}
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word, int n)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+static bool try_lead(struct session *s)
+{
+	uint32_t free = 0;
+
+	return atomic_compare_exchange_strong(&s->lead, &free, 1);
+}
+
+/* Waits for the lead. False: the worker is not needed any more. */
+static bool take_lead(struct session *s)
+{
+	static const struct timespec patience = {.tv_sec = 10};
+	bool wanted = true;
+
+	atomic_fetch_add(&s->idle, 1);
+	while (!atomic_load(&s->ended) && !try_lead(s)) {
+		uint64_t before = clock_ns();
+
+		futex_wait(&s->lead, 1, &patience);
+		if (atomic_load(&s->idle) > IDLE_WORKERS &&
+		    clock_ns() - before >= (uint64_t)patience.tv_sec * NSEC_PER_SEC) {
+			wanted = false;
+			break;
+		}
+	}
+	atomic_fetch_sub(&s->idle, 1);
+	return wanted && !atomic_load(&s->ended);
+}
+
+static int worker_spawn(struct session *s);
+
+void worker_may_block(struct worker *w)
+{
+	struct session *s = w->session;
+
+	if (!w->leading)
+		return;
+	w->leading = false;
+	stats_add(&w->stats->events[STATS_HANDED_OVER], 1);
+	atomic_store(&s->lead, 0);
+	if (atomic_load(&s->idle))
+		futex_wake(&s->lead, 1);
+	else
+		worker_spawn(s); /* if that fails, whoever finishes first takes the lead */
+}
+
+static void end(struct session *s, int error)
+{
+	int none = 0;
+
+	if (error)
+		atomic_compare_exchange_strong(&s->error, &none, error);
+	fuse_session_exit(s->fs->fuse);
+	atomic_store(&s->ended, true);
+	atomic_store(&s->lead, 0);
+	futex_wake(&s->lead, MAX_WORKERS);
+}
+
+/* One request from the kernel. Bytes, 0 when the mount is gone, -errno for an unusable one. */
+static ssize_t receive(struct session *s, struct worker *w)
+{
+	for (;;) {
+		ssize_t n = read(fuse_session_fd(s->fs->fuse), w->in, WORKER_MAX_DATA + PAGE);
+
+		if (n >= (ssize_t)sizeof(struct in_header))
+			return n;
+		if (n >= 0)
+			return -EIO;
+		if (errno == ENODEV) /* unmounted, or aborted by fusectl */
+			return 0;
+		/* ENOENT: the request was interrupted before we had it. */
+		if (errno != ENOENT && errno != EINTR && errno != EAGAIN)
+			return -errno;
+	}
+}
+
+static void post(int eventfd)
+{
+	uint64_t one = 1;
+
+	if (write(eventfd, &one, sizeof(one)) < 0)
+		log_line(LOG_ERR, "eventfd: %s", strerror(errno));
+}
+
+static void debug_line(const struct worker *w, const struct in_header *h, uint64_t ns)
+{
+	log_line(LOG_DEBUG, "%llu %s node %llx uid %u pid %u: %s, %llu us%s",
+		 (unsigned long long)h->unique, opname(h->opcode), (unsigned long long)h->nodeid,
+		 h->uid, h->pid, w->err ? strerror(w->err) : "ok", (unsigned long long)ns / 1000,
+		 w->leading ? "" : ", handed over");
+}
+
+static void process(struct session *s, struct worker *w, size_t size)
+{
+	/* A copy: the buffer is the handler's. */
+	struct in_header h = *(struct in_header *)(void *)w->in;
+	struct fuse_buf buf = {.mem = w->in, .size = size};
+	uint64_t start = clock_ns(), elapsed;
+
+	w->err = 0;
+	atomic_store_explicit(&w->unique, h.unique, memory_order_relaxed);
+	atomic_store_explicit(&w->nodeid, h.nodeid, memory_order_relaxed);
+	atomic_store_explicit(&w->opcode, h.opcode, memory_order_relaxed);
+	atomic_store_explicit(&w->pid, h.pid, memory_order_relaxed);
+	atomic_store_explicit(&w->started_ns, start, memory_order_release);
+	fuse_session_process_buf(s->fs->fuse, &buf);
+	creds_rest(&w->creds);
+	elapsed = clock_ns() - start;
+	atomic_store_explicit(&w->started_ns, 0, memory_order_relaxed);
+	stats_request(w->stats, h.opcode, w->err, elapsed);
+	if (s->fs->options->debug)
+		debug_line(w, &h, elapsed);
+	if (h.opcode == OPCODE_INIT)
+		atomic_store(&s->initialised, true);
+	if (h.opcode == OPCODE_INIT || (atomic_load_explicit(&s->dozing, memory_order_relaxed) &&
+					atomic_exchange(&s->dozing, false)))
+		post(s->event);
+}
+
+/* Receives and answers until the worker is not needed any more. */
+static void serve(struct session *s, struct worker *w)
+{
+	while (w->leading || try_lead(s) || take_lead(s)) {
+		ssize_t n;
+
+		w->leading = true;
+		n = receive(s, w);
+		if (n <= 0) {
+			end(s, (int)n);
+			return;
+		}
+		process(s, w, (size_t)n);
+		if (fuse_session_exited(s->fs->fuse)) {
+			end(s, 0);
+			return;
+		}
+	}
+}
+
+static void worker_retire(struct worker *w)
+{
+	struct session *s = w->session;
+
+	pthread_mutex_lock(&s->lock);
+	s->spare[s->spares++] = w;
+	pthread_mutex_unlock(&s->lock);
+	if (atomic_fetch_sub(&s->threads, 1) == 1)
+		post(s->done);
+}
+
+static void *worker_main(void *argument)
+{
+	struct worker *w = argument;
+	struct session *s = w->session;
+	int err;
+
+	self = w;
+	w->leading = false;
+	/* The kernel must not wait for us when it needs memory to write our dirty pages back. Needs
+	 * CAP_SYS_RESOURCE; without it we are as well off as other daemons. */
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	err = creds_init(&w->creds, s->fs->tree.source.proc);
+	/* From here a descriptor's number is the relative path of what it names. */
+	if (!err && fchdir(s->fs->tree.source.proc_fds) < 0)
+		err = -errno;
+	if (err) {
+		log_line(LOG_ERR, "a worker can't start: %s", strerror(-err));
+		if (atomic_load(&s->threads) == 1)
+			end(s, err); /* nobody is left to serve */
+	} else {
+		serve(s, w);
+	}
+	worker_retire(w);
+	return NULL;
+}
+
+static char *map_pages(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+#define IN_BYTES (WORKER_MAX_DATA + 3 * PAGE)
+
+static struct worker *worker_new(struct session *s)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	char *in = map_pages(IN_BYTES), *out = map_pages(WORKER_MAX_DATA);
+
+	if (w)
+		w->stats = stats_block_new(&s->fs->stats);
+	if (!w || !in || !out || !w->stats) {
+		if (in)
+			munmap(in, IN_BYTES);
+		if (out)
+			munmap(out, WORKER_MAX_DATA);
+		free(w);
+		return NULL;
+	}
+	w->session = s;
+	w->out = out;
+	w->in = in + PAGE - WRITE_HEADER; /* a WRITE's data begins at a page */
+	w->next = s->workers;
+	s->workers = w;
+	return w;
+}
+
+/* Starts a thread with a spare worker, or a new one. 0 or -errno. */
+static int worker_spawn(struct session *s)
+{
+	struct worker *w = NULL;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->spares)
+		w = s->spare[--s->spares];
+	else if (atomic_load(&s->threads) < MAX_WORKERS)
+		w = worker_new(s);
+	pthread_mutex_unlock(&s->lock);
+	if (!w)
+		return -EAGAIN;
+	atomic_fetch_add(&s->threads, 1);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	err = pthread_create(&thread, &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	if (err)
+		worker_retire(w);
+	return -err;
+}
+
+struct session *session_new(struct fs *fs)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->fs = fs;
+	pthread_mutex_init(&s->lock, NULL);
+	s->done = eventfd(0, EFD_CLOEXEC);
+	s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->done < 0 || s->event < 0)
+		return session_free(s);
+	return s;
+}
+
+struct session *session_free(struct session *s)
+{
+	if (!s)
+		return NULL;
+	while (s->workers) {
+		struct worker *w = s->workers;
+
+		s->workers = w->next;
+		munmap(w->in - (PAGE - WRITE_HEADER), IN_BYTES);
+		munmap(w->out, WORKER_MAX_DATA);
+		free(w);
+	}
+	if (s->done >= 0)
+		close(s->done);
+	if (s->event >= 0)
+		close(s->event);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+	return NULL;
+}
+
+int session_start(struct session *s)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < FIRST_WORKERS && !err; i++)
+		err = worker_spawn(s);
+	return err;
+}
+
+int session_done_fd(const struct session *s)
+{
+	return s->done;
+}
+
+int session_event_fd(const struct session *s)
+{
+	return s->event;
+}
+
+bool session_take_events(struct session *s)
+{
+	uint64_t count;
+
+	return read(s->event, &count, sizeof(count)) == sizeof(count) &&
+	       atomic_load(&s->initialised);
+}
+
+bool session_doze(struct session *s)
+{
+	atomic_store(&s->dozing, true);
+	/* A request may have come between the last look and the wish to be told. */
+	if (fdcache_count(s->fs->tree.fdcache) == 0)
+		return true;
+	atomic_store(&s->dozing, false);
+	return false;
+}
+
+int session_join(struct session *s)
+{
+	uint64_t count;
+
+	while (atomic_load(&s->threads))
+		if (read(s->done, &count, sizeof(count)) < 0 && errno != EINTR)
+			break;
+	return atomic_load(&s->error);
+}
+
+unsigned session_threads(const struct session *s)
+{
+	return atomic_load(&s->threads);
+}
+
+void session_log_in_flight(struct session *s)
+{
+	uint64_t now = clock_ns();
+	unsigned count = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (struct worker *w = s->workers; w; w = w->next) {
+		uint64_t start = atomic_load_explicit(&w->started_ns, memory_order_acquire);
+
+		if (!start)
+			continue;
+		count++;
+		log_line(LOG_NOTICE, "in flight for %llu ms: %s node %llx pid %u unique %llu",
+			 (unsigned long long)(now > start ? now - start : 0) / 1000000,
+			 opname(atomic_load(&w->opcode)),
+			 (unsigned long long)atomic_load(&w->nodeid), atomic_load(&w->pid),
+			 (unsigned long long)atomic_load(&w->unique));
+	}
+	pthread_mutex_unlock(&s->lock);
+	log_line(LOG_NOTICE, "%u requests in flight, %u threads", count, session_threads(s));
+}

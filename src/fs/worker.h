@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A worker thread. One worker at a time leads: it receives requests and answers them itself for as
+ * long as it need not wait. Before a worker may have to wait for the disk it hands the lead to
+ * another (worker_may_block), so that a slow request never holds up others.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "creds/creds.h"
+#include "stats/stats.h"
+
+struct session;
+
+/* Bytes of data in one request or reply: the kernel's default limit of 256 pages. */
+#define WORKER_MAX_DATA (1u << 20)
+
+struct worker {
+	struct session *session;
+	struct worker *next;
+	struct creds creds;
+	struct stats_block *stats;
+	char *in;  /* requests are received here */
+	char *out; /* WORKER_MAX_DATA bytes for a reply, page-aligned */
+	bool leading;
+	int err; /* positive errno of the last reply */
+	/* What it is doing, for SIGUSR1; started_ns 0: nothing. */
+	_Atomic uint64_t started_ns, unique, nodeid;
+	_Atomic uint32_t opcode, pid;
+};
+
+/* The calling thread's worker; every handler runs in one. */
+struct worker *worker_self(void);
+
+/* Another worker receives from here on. Cheap when it has been said before in this request. */
+void worker_may_block(struct worker *worker);

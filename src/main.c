@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* overdrive: options, mount, serve, and nothing else. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "config.h"
+#include "fs/serve.h"
+#include "options.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+/* mount(8), EXIT STATUS */
+#define EXIT_USAGE 1
+#define EXIT_SYSTEM 2
+#define EXIT_MOUNT 32
+
+#define ERR_SIZE 1024
+
+static int complain(int code, const char *text)
+{
+	fprintf(stderr, "overdrive: %s\n", text);
+	return code;
+}
+
+/* The mountpoint as an absolute path, or NULL with the reason in err. */
+static char *find_mountpoint(const struct options *o, char *err)
+{
+	const char *path = o->mountpoint ? o->mountpoint : o->source;
+	struct stat st;
+	char *found;
+
+	if (stat(path, &st) < 0) {
+		snprintf(err, ERR_SIZE, "%s: %s; MOUNTPOINT must be a directory that exists", path,
+			 strerror(errno));
+		return NULL;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		snprintf(err, ERR_SIZE, "%s: not a directory; MOUNTPOINT must be one", path);
+		return NULL;
+	}
+	found = realpath(path, NULL);
+	if (!found)
+		snprintf(err, ERR_SIZE, "%s: %s", path, strerror(errno));
+	return found;
+}
+
+/* In the background: tells the waiting parent, and lets go of its terminal. */
+static void report_ready(void *argument)
+{
+	int *pipe_end = argument, null;
+	unsigned char ok = 0;
+
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	log_to_syslog();
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null >= 0)
+		close(null);
+	if (write(*pipe_end, &ok, 1) < 0)
+		log_line(LOG_ERR, "the starting process is gone: %s", strerror(errno));
+	close(steal_fd(pipe_end));
+}
+
+struct job {
+	const struct options *options;
+	const struct kernel *kernel;
+	struct source *source;
+	const char *mountpoint;
+};
+
+static int run(const struct job *job, void (*ready)(void *), void *argument)
+{
+	char err[ERR_SIZE] = "";
+	int result = serve(job->options, job->kernel, job->source, job->mountpoint, ready, argument,
+			   err, sizeof(err));
+
+	if (result)
+		log_line(LOG_ERR, "%s", err);
+	return result;
+}
+
+/* The daemon's exit code if it fails before it serves, else 0 as soon as it does. */
+static int wait_for_daemon(pid_t child, int pipe_end)
+{
+	unsigned char code = EXIT_SYSTEM;
+	int status;
+	ssize_t n;
+
+	do
+		n = read(pipe_end, &code, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		return code;
+	if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status))
+		return WEXITSTATUS(status);
+	return complain(EXIT_SYSTEM, "the daemon died before it served the mount");
+}
+
+static int run_in_background(const struct job *job)
+{
+	int ends[2];
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return complain(EXIT_SYSTEM, strerror(errno));
+	child = fork();
+	if (child < 0)
+		return complain(EXIT_SYSTEM, strerror(errno));
+	if (child > 0) {
+		close(ends[1]);
+		return wait_for_daemon(child, ends[0]);
+	}
+	close(ends[0]);
+	setsid();
+	if (chdir("/") < 0)
+		log_line(LOG_WARNING, "/: %s", strerror(errno));
+	return run(job, report_ready, &ends[1]);
+}
+
+static int mount_and_serve(const struct options *o)
+{
+	char err[ERR_SIZE] = "";
+	struct source source;
+	struct kernel kernel;
+	struct job job = {.options = o, .kernel = &kernel, .source = &source};
+	autofree char *mountpoint = find_mountpoint(o, err);
+	int result;
+
+	if (!mountpoint)
+		return complain(EXIT_USAGE, err);
+	kernel_probe(&kernel);
+	if (source_open(&source, &kernel, o->source, err, sizeof(err)) != 0) {
+		source_deinit(&source);
+		return complain(EXIT_USAGE, err);
+	}
+	job.mountpoint = mountpoint;
+	log_open();
+	result = o->foreground ? run(&job, NULL, NULL) : run_in_background(&job);
+	source_deinit(&source);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	char err[OPTIONS_ERR_LEN] = "";
+	struct options o;
+	int result;
+
+	options_init(&o);
+	result = options_parse(&o, argc, argv, err, sizeof(err));
+	if (result)
+		complain(result, err);
+	else if (o.show_help)
+		options_print_help(stdout);
+	else if (o.show_version)
+		printf("overdrive %s\n", OVERDRIVE_VERSION);
+	else
+		result = mount_and_serve(&o);
+	options_deinit(&o);
+	return result;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "node/openfile.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util/slab.h"
+
+#define SHARDS 16u
+#define MAX_OPEN (1u << 24)
+
+struct openfile_table {
+	struct slab *slab;
+};
+
+void open_inode_free(struct open_inode *open)
+{
+	if (!open)
+		return;
+	if (open->pin >= 0)
+		close(open->pin);
+	free(open);
+}
+
+static void openfile_deinit(void *object)
+{
+	struct openfile *of = object;
+
+	if (of->fd >= 0)
+		close(of->fd);
+	if (of->dir)
+		pthread_mutex_destroy(&of->dir->lock);
+	free(of->dir);
+}
+
+struct openfile_table *openfile_table_new(void)
+{
+	struct openfile_table *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->slab = slab_new(sizeof(struct openfile), SHARDS, MAX_OPEN);
+	return t && t->slab ? t : openfile_table_free(t);
+}
+
+struct openfile_table *openfile_table_free(struct openfile_table *t)
+{
+	if (!t)
+		return NULL;
+	if (t->slab)
+		slab_each(t->slab, openfile_deinit);
+	slab_free_all(t->slab);
+	free(t);
+	return NULL;
+}
+
+struct openfile *openfile_new(struct openfile_table *t, uint64_t nodeid, uint64_t *fh)
+{
+	struct openfile *of = slab_alloc(t->slab, (unsigned)nodeid, fh);
+
+	if (!of)
+		return NULL;
+	of->nodeid = nodeid;
+	of->fd = -1;
+	return of;
+}
+
+struct openfile *openfile_get(struct openfile_table *t, uint64_t fh)
+{
+	return slab_get(t->slab, fh);
+}
+
+void openfile_close(struct openfile_table *t, uint64_t fh)
+{
+	struct openfile *of = slab_get(t->slab, fh);
+
+	if (!of)
+		return;
+	openfile_deinit(of);
+	slab_release(t->slab, fh);
+}
+
+uint64_t openfile_count(struct openfile_table *t)
+{
+	return slab_count(t->slab);
+}
+
+struct dirstream *dirstream_new(void)
+{
+	struct dirstream *d = malloc(sizeof(*d));
+
+	if (!d)
+		return NULL;
+	pthread_mutex_init(&d->lock, NULL);
+	d->position = 0;
+	d->at = d->filled = 0;
+	return d;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is open: a struct openfile for each open, named by the number that the kernel hands back
+ * (fh, never a pointer), and a struct open_inode for each inode while it is open.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* How an inode's data travels. All opens of one inode share a way (PLATFORM.md 1, iomode). */
+enum way {
+	WAY_NONE,
+	WAY_KERNEL, /* passthrough: the kernel reads and writes SOURCE's file itself */
+	WAY_CACHED, /* FUSE's page cache, filled and written back by us */
+};
+
+/* Guarded by node_lock() of its node. */
+struct open_inode {
+	uint32_t opens;   /* openfiles */
+	uint32_t writers; /* those of them that may write */
+	enum way way;
+	int backing_id; /* with WAY_KERNEL: FUSE's number for the backing file; 0: none */
+	int pin;        /* O_PATH descriptor of a deleted object that is still in use, or -1 */
+};
+
+/* Closes the pin; accepts NULL. A backing id must have been closed before. */
+void open_inode_free(struct open_inode *open);
+
+struct dirstream;
+
+struct openfile {
+	uint64_t nodeid;
+	int fd; /* -1: opened only to be read, on the kernel way */
+	int flags;
+	bool writer;
+	enum way way;
+	struct dirstream *dir;
+};
+
+struct openfile_table;
+
+struct openfile_table *openfile_table_new(void);
+struct openfile_table *openfile_table_free(struct openfile_table *table);
+
+/* Returns an openfile without descriptor, and its number in *fh; NULL without memory. */
+struct openfile *openfile_new(struct openfile_table *table, uint64_t nodeid, uint64_t *fh);
+/* NULL for a number that is not in use. */
+struct openfile *openfile_get(struct openfile_table *table, uint64_t fh);
+/* Closes its descriptor and frees its directory stream. */
+void openfile_close(struct openfile_table *table, uint64_t fh);
+uint64_t openfile_count(struct openfile_table *table);
+
+/* A directory being read: entries as getdents64 gave them, from `position` on. */
+struct dirstream {
+	pthread_mutex_t lock;
+	off_t position; /* offset of the next entry to hand out */
+	uint32_t at, filled;
+	_Alignas(8) char buffer[32768 - 128];
+};
+
+struct dirstream *dirstream_new(void);

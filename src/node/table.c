@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "node/table.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "node/openfile.h"
+#include "util/slab.h"
+
+#define SHARDS 16u
+#define STRIPES 64u
+#define FIRST_BUCKETS 64u
+#define MAX_NODES (1u << 28) /* addresses reserved, not memory */
+
+struct shard {
+	_Alignas(64) pthread_mutex_t lock;
+	uint32_t *bucket; /* slab index + 1 of the chain's first node, 0 when empty */
+	uint32_t buckets; /* a power of two */
+	uint32_t count;
+};
+
+struct node_table {
+	struct slab *slab;
+	struct fdcache *fdcache;
+	struct node root;
+	struct {
+		_Alignas(64) pthread_mutex_t lock;
+	} stripe[STRIPES];
+	struct shard shard[SHARDS];
+};
+
+struct node_table *node_table_new(struct fdcache *fdcache)
+{
+	struct node_table *t = aligned_alloc(64, (sizeof(*t) + 63) & ~(size_t)63);
+
+	if (!t)
+		return NULL;
+	memset(t, 0, sizeof(*t));
+	t->fdcache = fdcache;
+	t->root = (struct node){.id = NODE_ROOT_ID, .type = S_IFDIR, .lookups = 1};
+	for (unsigned i = 0; i < STRIPES; i++)
+		pthread_mutex_init(&t->stripe[i].lock, NULL);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		pthread_mutex_init(&t->shard[i].lock, NULL);
+		t->shard[i].buckets = FIRST_BUCKETS;
+		t->shard[i].bucket = calloc(FIRST_BUCKETS, sizeof(uint32_t));
+	}
+	t->slab = slab_new(sizeof(struct node), SHARDS, MAX_NODES);
+	for (unsigned i = 0; i < SHARDS; i++)
+		if (!t->shard[i].bucket)
+			return node_table_free(t);
+	return t->slab ? t : node_table_free(t);
+}
+
+static void node_deinit(void *object)
+{
+	struct node *n = object;
+
+	if (n->length > NODE_INLINE_IDENTITY)
+		free(n->identity.far);
+	free(n->place);
+	open_inode_free(n->open);
+}
+
+struct node_table *node_table_free(struct node_table *t)
+{
+	if (!t)
+		return NULL;
+	if (t->slab)
+		slab_each(t->slab, node_deinit);
+	node_deinit(&t->root);
+	for (unsigned s = 0; s < SHARDS; s++) {
+		free(t->shard[s].bucket);
+		pthread_mutex_destroy(&t->shard[s].lock);
+	}
+	for (unsigned i = 0; i < STRIPES; i++)
+		pthread_mutex_destroy(&t->stripe[i].lock);
+	slab_free_all(t->slab);
+	free(t);
+	return NULL;
+}
+
+struct node *node_get(struct node_table *t, uint64_t nodeid)
+{
+	return nodeid == NODE_ROOT_ID ? &t->root : slab_get(t->slab, nodeid);
+}
+
+static const unsigned char *identity_bytes(const struct node *n)
+{
+	return n->length > NODE_INLINE_IDENTITY ? n->identity.far : n->identity.near;
+}
+
+static bool node_is(const struct node *n, uint32_t hash, const struct identity *id)
+{
+	return n->hash == hash && n->length == id->length && n->handle_type == id->type &&
+	       memcmp(identity_bytes(n), id->bytes, id->length) == 0;
+}
+
+void node_identity(const struct node *n, struct identity *id)
+{
+	id->length = n->length;
+	id->type = n->handle_type;
+	memcpy(id->bytes, identity_bytes(n), n->length);
+}
+
+static struct shard *shard_of(struct node_table *t, uint32_t hash)
+{
+	return &t->shard[hash % SHARDS];
+}
+
+/* The low bits choose the shard, the ones above them the bucket. */
+static uint32_t *bucket_of(struct shard *s, uint32_t hash)
+{
+	return &s->bucket[(hash / SHARDS) & (s->buckets - 1)];
+}
+
+/* Called with the shard's lock held. */
+static struct node *find(struct node_table *t, uint32_t hash, const struct identity *id)
+{
+	uint32_t i = *bucket_of(shard_of(t, hash), hash);
+
+	while (i) {
+		struct node *n = slab_at(t->slab, i - 1);
+
+		if (node_is(n, hash, id))
+			return n;
+		i = n->next;
+	}
+	return NULL;
+}
+
+static void chain(struct node_table *t, struct shard *s, struct node *n, uint32_t index)
+{
+	uint32_t *bucket = bucket_of(s, n->hash);
+
+	(void)t;
+	n->next = *bucket;
+	*bucket = index + 1;
+}
+
+/* Doubles (or halves) the buckets; a shard holds a sixteenth of the nodes, so this stays short. */
+static void resize(struct node_table *t, struct shard *s, uint32_t buckets)
+{
+	uint32_t *old = s->bucket, old_buckets = s->buckets;
+	uint32_t *fresh = calloc(buckets, sizeof(*fresh));
+
+	if (!fresh)
+		return; /* longer chains are slow, not wrong */
+	s->bucket = fresh;
+	s->buckets = buckets;
+	for (uint32_t b = 0; b < old_buckets; b++)
+		for (uint32_t i = old[b]; i;) {
+			struct node *n = slab_at(t->slab, i - 1);
+			uint32_t next = n->next;
+
+			chain(t, s, n, i - 1);
+			i = next;
+		}
+	free(old);
+}
+
+static struct node *make(struct node_table *t, uint32_t hash, const struct identity *id,
+			 mode_t mode)
+{
+	unsigned char *far = NULL;
+	struct node *n;
+	uint64_t nodeid;
+
+	if (id->length > NODE_INLINE_IDENTITY) {
+		far = malloc(id->length);
+		if (!far)
+			return NULL;
+		memcpy(far, id->bytes, id->length);
+	}
+	n = slab_alloc(t->slab, hash % SHARDS, &nodeid);
+	if (!n) {
+		free(far);
+		return NULL;
+	}
+	n->id = nodeid;
+	n->hash = hash;
+	n->type = mode & S_IFMT;
+	n->length = id->length;
+	n->handle_type = id->type;
+	if (far)
+		n->identity.far = far;
+	else
+		memcpy(n->identity.near, id->bytes, id->length);
+	return n;
+}
+
+struct node *node_ref(struct node_table *t, const struct identity *id, mode_t mode,
+		      struct node *parent, const char *name)
+{
+	uint32_t hash = identity_hash(id);
+	struct shard *s = shard_of(t, hash);
+	bool fresh = false;
+	struct node *n;
+
+	pthread_mutex_lock(&s->lock);
+	n = find(t, hash, id);
+	if (!n) {
+		n = make(t, hash, id, mode);
+		fresh = n;
+	}
+	if (n)
+		n->lookups++;
+	if (fresh) {
+		chain(t, s, n, slab_index(n->id));
+		n->hashed = true;
+		if (++s->count > s->buckets)
+			resize(t, s, s->buckets * 2);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (n && id->type == IDENTITY_BY_NUMBER)
+		node_moved(t, n, parent, name);
+	return n;
+}
+
+struct node *node_ref_known(struct node_table *t, const struct identity *id)
+{
+	uint32_t hash = identity_hash(id);
+	struct shard *s = shard_of(t, hash);
+	struct node *n;
+
+	pthread_mutex_lock(&s->lock);
+	n = find(t, hash, id);
+	if (n)
+		n->lookups++;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+/* Called with the shard's lock held. */
+static void unhash(struct node_table *t, struct shard *s, struct node *n)
+{
+	uint32_t *link = bucket_of(s, n->hash);
+
+	if (!n->hashed)
+		return;
+	while (slab_at(t->slab, *link - 1) != n)
+		link = &((struct node *)slab_at(t->slab, *link - 1))->next;
+	*link = n->next;
+	n->hashed = false;
+	if (--s->count < s->buckets / 8 && s->buckets > FIRST_BUCKETS)
+		resize(t, s, s->buckets / 4);
+}
+
+void node_detach(struct node_table *t, struct node *n)
+{
+	struct shard *s = shard_of(t, n->hash);
+
+	if (n->id == NODE_ROOT_ID)
+		return;
+	pthread_mutex_lock(&s->lock);
+	unhash(t, s, n);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Drops counts; true when the node is now unreachable and its memory is the caller's to free. */
+static bool drop_counts(struct node_table *t, struct node *n, uint64_t lookups)
+{
+	struct shard *s = shard_of(t, n->hash);
+	bool gone;
+
+	pthread_mutex_lock(&s->lock);
+	n->lookups -= lookups < n->lookups ? lookups : n->lookups;
+	gone = n->lookups == 0;
+	if (gone)
+		unhash(t, s, n);
+	pthread_mutex_unlock(&s->lock);
+	return gone;
+}
+
+void node_forget(struct node_table *t, struct node *n, uint64_t lookups)
+{
+	/* A loop, not recursion: places make chains as deep as the tree. */
+	while (n && n->id != NODE_ROOT_ID && drop_counts(t, n, lookups)) {
+		struct node *parent = n->place ? node_get(t, n->place->parent) : NULL;
+		uint64_t id = n->id;
+
+		fdcache_drop(t->fdcache, id);
+		node_deinit(n);
+		slab_release(t->slab, id);
+		n = parent;
+		lookups = 1;
+	}
+}
+
+void node_moved(struct node_table *t, struct node *n, struct node *parent, const char *name)
+{
+	struct place *place, *old;
+
+	if (n->handle_type != IDENTITY_BY_NUMBER)
+		return;
+	node_lock(t, n);
+	old = n->place;
+	if (old && old->parent == parent->id && strcmp(old->name, name) == 0) {
+		node_unlock(t, n);
+		return;
+	}
+	place = malloc(sizeof(*place) + strlen(name) + 1);
+	if (place) {
+		place->parent = parent->id;
+		strcpy(place->name, name);
+		n->place = place;
+		if (parent->id != NODE_ROOT_ID) {
+			struct shard *s = shard_of(t, parent->hash);
+
+			pthread_mutex_lock(&s->lock);
+			parent->lookups++;
+			pthread_mutex_unlock(&s->lock);
+		}
+	}
+	node_unlock(t, n);
+	if (place && old) {
+		node_forget(t, node_get(t, old->parent), 1);
+		free(old);
+	}
+}
+
+static pthread_mutex_t *stripe_of(struct node_table *t, const struct node *n)
+{
+	return &t->stripe[((n->id * 0x9e3779b97f4a7c15ull) >> 32) % STRIPES].lock;
+}
+
+void node_lock(struct node_table *t, const struct node *n)
+{
+	pthread_mutex_lock(stripe_of(t, n));
+}
+
+void node_unlock(struct node_table *t, const struct node *n)
+{
+	pthread_mutex_unlock(stripe_of(t, n));
+}
+
+uint64_t node_count(struct node_table *t)
+{
+	return slab_count(t->slab) + 1;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "node/tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+/*
+ * Descriptors kept for reuse. The issue's bound is 512 for the whole daemon under `ulimit -n 1024`;
+ * open files need theirs besides.
+ */
+#define FDCACHE_CAPACITY 256
+
+int tree_init(struct tree *t)
+{
+	t->fdcache = fdcache_new(FDCACHE_CAPACITY);
+	if (t->fdcache)
+		t->nodes = node_table_new(t->fdcache);
+	t->openfiles = openfile_table_new();
+	if (t->fdcache && t->nodes && t->openfiles)
+		return 0;
+	tree_deinit(t);
+	return -ENOMEM;
+}
+
+void tree_deinit(struct tree *t)
+{
+	t->openfiles = openfile_table_free(t->openfiles);
+	t->nodes = node_table_free(t->nodes);
+	t->fdcache = fdcache_free(t->fdcache);
+}
+
+static uint64_t birth_ns(const struct statx *stx)
+{
+	if (!(stx->stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)stx->stx_btime.tv_sec * NSEC_PER_SEC + stx->stx_btime.tv_nsec;
+}
+
+static int identify(const struct tree *t, int fd, const struct statx *stx, struct identity *id)
+{
+	if (t->source.by_handle) {
+		int err = identity_of(fd, "", id);
+
+		if (err != -EOPNOTSUPP && err != -EOVERFLOW)
+			return err;
+	}
+	identity_by_number(makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino,
+			   birth_ns(stx), id);
+	return 0;
+}
+
+int tree_adopt(struct tree *t, struct node *parent, const char *name, int fd, struct child *c)
+{
+	struct identity id;
+	int err;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, &c->stx) < 0)
+		return -errno;
+	err = identify(t, fd, &c->stx, &id);
+	if (err)
+		return err;
+	c->node = node_ref(t->nodes, &id, c->stx.stx_mode, parent, name);
+	c->fd = fd;
+	return c->node ? 0 : -ENOMEM;
+}
+
+int tree_lookup(struct tree *t, struct node *parent, int directory, const char *name, bool wait,
+		struct child *c)
+{
+	int fd, err;
+
+	if (!wait && !t->kernel.has[KERNEL_RESOLVE_CACHED])
+		return -EAGAIN;
+	fd = source_open_child(directory, name, !wait);
+	if (fd < 0)
+		return fd;
+	err = tree_adopt(t, parent, name, fd, c);
+	if (err)
+		close(fd);
+	return err;
+}
+
+struct node *tree_known(struct tree *t, int directory, const char *name)
+{
+	struct identity id;
+	struct statx stx;
+
+	if (t->source.by_handle && identity_of(directory, name, &id) == 0)
+		return node_ref_known(t->nodes, &id);
+	if (statx(directory, name, AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, &stx) < 0)
+		return NULL;
+	identity_by_number(makedev(stx.stx_dev_major, stx.stx_dev_minor), stx.stx_ino,
+			   birth_ns(&stx), &id);
+	return node_ref_known(t->nodes, &id);
+}
+
+/* One step of the way down: opens the node below its parent and makes sure that it still is it. */
+static int step_down(struct tree *t, struct node *n, int parent_fd)
+{
+	char name[NAME_MAX + 1] = "";
+	struct identity found, wanted;
+	struct statx stx;
+	int fd;
+
+	node_lock(t->nodes, n);
+	if (n->place)
+		strncpy(name, n->place->name, NAME_MAX);
+	node_unlock(t->nodes, n);
+	fd = source_open_child(parent_fd, name, false);
+	if (fd < 0)
+		return fd == -ENOENT ? -ESTALE : fd;
+	node_identity(n, &wanted);
+	if (statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) == 0) {
+		identity_by_number(makedev(stx.stx_dev_major, stx.stx_dev_minor), stx.stx_ino,
+				   birth_ns(&stx), &found);
+		if (found.length == wanted.length &&
+		    memcmp(found.bytes, wanted.bytes, found.length) == 0)
+			return fd;
+	}
+	close(fd);
+	return -ESTALE;
+}
+
+/* The nearest ancestor whose descriptor is at hand; the nodes between are pushed on the way. */
+static int climb(struct tree *t, struct node *n, struct node ***way, size_t *depth,
+		 struct fd_lease *lease)
+{
+	size_t room = 0;
+
+	*depth = 0;
+	for (;;) {
+		uint64_t parent = 0;
+
+		if (tree_reach(t, n, false, lease) == 0)
+			return 0;
+		if (*depth == room) {
+			struct node **more;
+
+			room = room ? room * 2 : 16;
+			more = realloc(*way, room * sizeof(**way));
+			if (!more)
+				return -ENOMEM;
+			*way = more;
+		}
+		(*way)[(*depth)++] = n;
+		node_lock(t->nodes, n);
+		if (n->place)
+			parent = n->place->parent;
+		node_unlock(t->nodes, n);
+		n = node_get(t->nodes, parent);
+		if (!n)
+			return -ESTALE;
+	}
+}
+
+/* Without handles: down from the nearest ancestor whose descriptor is at hand. */
+static int reach_by_place(struct tree *t, struct node *n, struct fd_lease *lease)
+{
+	autofree struct node **way = NULL;
+	size_t depth;
+	int err = climb(t, n, &way, &depth, lease);
+
+	while (!err && depth) {
+		struct node *next = way[--depth];
+		int fd = step_down(t, next, lease->fd);
+
+		tree_return(t, lease);
+		if (fd < 0)
+			return fd;
+		fdcache_put(t->fdcache, next->id, fd, lease);
+	}
+	return err;
+}
+
+int tree_reach(struct tree *t, struct node *n, bool wait, struct fd_lease *lease)
+{
+	struct identity id;
+	int fd = -1;
+
+	*lease = FD_LEASE_NONE;
+	if (n->id == NODE_ROOT_ID) {
+		lease->fd = t->source.root;
+		return 0;
+	}
+	if (fdcache_get(t->fdcache, n->id, lease))
+		return 0;
+	node_lock(t->nodes, n);
+	if (n->open)
+		fd = n->open->pin;
+	node_unlock(t->nodes, n);
+	if (fd >= 0) { /* stays until the node is forgotten, so it needs no count */
+		lease->fd = fd;
+		return 0;
+	}
+	if (!wait)
+		return -EAGAIN;
+	if (n->handle_type == IDENTITY_BY_NUMBER)
+		return reach_by_place(t, n, lease);
+	node_identity(n, &id);
+	fd = identity_open(t->source.root, &id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	fdcache_put(t->fdcache, n->id, fd, lease);
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * SOURCE together with what is known of it: how a node's object is reached, and how a name becomes
+ * a node.
+ *
+ * Where a call says `wait`: false means that it answers from memory or fails with -EAGAIN, so that
+ * the thread that receives requests may try it; true means that it may wait for the disk.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "node/fdcache.h"
+#include "node/openfile.h"
+#include "node/source.h"
+#include "node/table.h"
+#include "probe/kernel.h"
+
+struct tree {
+	struct source source;
+	struct kernel kernel;
+	struct fdcache *fdcache;
+	struct node_table *nodes;
+	struct openfile_table *openfiles;
+};
+
+/* Makes the tables; source and kernel are filled in already. Returns 0 or -ENOMEM. */
+int tree_init(struct tree *tree);
+void tree_deinit(struct tree *tree);
+
+/* Lends an O_PATH descriptor of the node (root: a real one). 0, -EAGAIN, -ESTALE or -errno. */
+int tree_reach(struct tree *tree, struct node *node, bool wait, struct fd_lease *lease);
+static inline void tree_return(struct tree *tree, struct fd_lease *lease)
+{
+	fdcache_return(tree->fdcache, lease);
+}
+
+/* What a look-up found. */
+struct child {
+	struct node *node; /* counted: the kernel, or node_forget(), takes it from there */
+	struct statx stx;
+	int fd;            /* O_PATH, the caller's to close or to keep */
+};
+
+/* Looks a name up below an open directory, which is parent's. 0 or -errno. */
+int tree_lookup(struct tree *tree, struct node *parent, int directory, const char *name, bool wait,
+		struct child *child);
+/* The same for an object that is open already: made just now, or without a name. */
+int tree_adopt(struct tree *tree, struct node *parent, const char *name, int fd,
+	       struct child *child);
+
+/* The node of a name, if the kernel knows it: counted, or NULL. For what is about to be deleted. */
+struct node *tree_known(struct tree *tree, int directory, const char *name);
+
+#define TREE_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME)

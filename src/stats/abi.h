@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What overdrivectl asks of a mount, by an ioctl on the mount's root directory: no socket to
+ * secure, no name in the tree. Answered only to root and to the mount's owner.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#define STATS_VERSION 1
+#define STATS_OPS 56     /* FUSE opcodes, as numbers of the kernel's protocol; 53 are in use */
+#define STATS_ERRNOS 134 /* Linux's errnos */
+
+enum stats_bytes {
+	STATS_READ_CACHED,  /* read for FUSE's page cache */
+	STATS_WRITE_CACHED, /* written through FUSE's page cache */
+	STATS_COPIED,       /* by copy_file_range within the mount */
+	STATS_BYTES = 8,
+};
+
+enum stats_events {
+	STATS_OPEN_KERNEL, /* opens whose data the kernel moves itself (passthrough) */
+	STATS_OPEN_CACHED, /* opens through FUSE's page cache */
+	STATS_HANDED_OVER, /* requests that might have blocked and left the receiving thread */
+	STATS_EVENTS = 8,
+};
+
+struct stats_op {
+	uint64_t count, failed;
+	uint32_t p50_ns, p90_ns, p99_ns, max_ns; /* saturating at 4.29 s */
+	uint64_t total_ns;
+};
+
+struct stats_snapshot {
+	uint32_t version, size;
+	uint64_t uptime_ns;
+	uint64_t nodes, open_files, fds, fds_cached, threads;
+	struct stats_op op[STATS_OPS];
+	uint64_t errors[STATS_ERRNOS];
+	uint64_t bytes[STATS_BYTES];
+	uint64_t events[STATS_EVENTS];
+};
+
+/* 'O', 0xD1: the size is part of the number, so an older overdrivectl gets ENOTTY, not garbage. */
+#define OVERDRIVE_IOC_STATS _IOR('O', 0xd1, struct stats_snapshot)

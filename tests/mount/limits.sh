@@ -1,0 +1,517 @@
+#!/bin/bash
+# No limit on the tree: neither files nor descriptors nor one slow request stop
+# the mount.
+#
+# LONG=1 (or OVERDRIVE_LONG=1): a million files.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+LONG=${LONG:-${OVERDRIVE_LONG:-0}}
+
+# ------------------------------------------------------------------- measuring
+
+# The daemon's hard limit of descriptors, from its start; it can't be raised
+# from within, as even root's hard limit is lowered for good only by itself.
+limit_descriptors() { # N: for the od_mount that follows
+	local real=$OVERDRIVE
+	printf '#!/bin/sh\nulimit -n %d\nexec "%s" "$@"\n' "$1" "$real" >"$T/limited"
+	chmod 755 "$T/limited"
+	OVERDRIVE=$T/limited
+}
+
+descriptors() { # PID
+	find "/proc/$1/fd" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l
+}
+
+# Samples until the file STOP appears; leaves the largest count in OUT.
+watch_descriptors() { # PID STOP OUT
+	python3 - "$@" <<-'END'
+		import os, sys, time
+		pid, stop, out = sys.argv[1:]
+		peak = 0
+		while not os.path.exists(stop):
+		    peak = max(peak, len(os.listdir(f"/proc/{pid}/fd")))
+		    time.sleep(0.005)
+		open(out, "w").write(f"{peak}\n")
+	END
+}
+
+anon_bytes() { # PID
+	awk '/^RssAnon/ { print $2 * 1024 }' "/proc/$1/status"
+}
+
+field() { # MOUNT JQ-PATH
+	"$OVERDRIVECTL" stats --json "$1" | jq -r "$2"
+}
+
+# Waits until a command's number is at most N, or some seconds have passed;
+# prints the last one.
+settles() { # N SECONDS CMD...
+	local n=$1 end=$((SECONDS + $2)) now
+	shift 2
+	while now=$("$@"); ((now > n && SECONDS < end)); do sleep 0.1; done
+	echo "$now"
+}
+
+# DIR/NNNN/fNNN: COUNT empty files, 1,000 to a directory.
+make_files() { # DIR COUNT
+	python3 - "$@" <<-'END'
+		import os, sys
+		top, count = sys.argv[1], int(sys.argv[2])
+		os.makedirs(top, exist_ok=True)
+		for d in range((count + 999) // 1000):
+		    name = f"{top}/{d:04}"
+		    os.mkdir(name)
+		    fd = os.open(name, os.O_RDONLY)
+		    for f in range(min(1000, count - d * 1000)):
+		        os.mknod(f"f{f:03}", 0o644, dir_fd=fd)
+		    os.close(fd)
+	END
+}
+
+# Microseconds of one stat by name after the names' timeout (1 s) has passed,
+# so that each is a LOOKUP; the median of batches.
+lookup_cost() { # DIR FILES
+	python3 - "$@" <<-'END'
+		import os, random, statistics, sys, time
+		top, count = sys.argv[1], int(sys.argv[2])
+		r = random.Random(1)
+		times = []
+		for batch in range(5):
+		    picks = [r.randrange(count) for i in range(400)]
+		    names = [f"{top}/{i // 1000:04}/f{i % 1000:03}" for i in picks]
+		    time.sleep(1.1)
+		    for d in {os.path.dirname(n) for n in names}:
+		        os.stat(d)
+		    start = time.perf_counter()
+		    for n in names:
+		        os.stat(n)
+		    times.append((time.perf_counter() - start) / len(names) * 1e6)
+		print(round(statistics.median(times), 1))
+	END
+}
+
+# ------------------------------------------------------------------ many files
+
+many_files() { # FS
+	local files=100000 size=2G opts=() small=10000 found peak before after back nodes per few many
+	((LONG == 0)) || files=1000000
+	need_fuse
+	requires jq python3
+	scratch
+	[[ $1 != tmpfs ]] || { size=4G; opts=(-m nr_inodes=0); }
+	make_fs "$1" "$size" "$T/img" "${opts[@]}"
+	make_files "$T/img/src/small" "$small"
+	make_files "$T/img/src/large" "$files"
+	mkdir "$T/mnt"
+	limit_descriptors 1024
+	od_mount "$T/img/src" "$T/mnt"
+	grep -q 'Max open files *1024 *1024 ' "/proc/$OD_PID/limits" ||
+		fail "the daemon does not run under the limit of 1024"
+	watch_descriptors "$OD_PID" "$T/stop" "$T/peak" &
+	cleanup_fn touch "$T/stop" # before $T goes
+
+	# What the daemon needs once (buffers, stacks, tables) is none of a node's.
+	found=$(find "$T/mnt/small" -type f -size -1 | wc -l)
+	assert_eq "$found" "$small" "files found"
+	few=$(lookup_cost "$T/mnt/small" "$small")
+	nodes=$(field "$T/mnt" .nodes)
+	before=$(anon_bytes "$OD_PID")
+
+	# -size and -links want each file's attributes, so that each is looked up.
+	found=$(find "$T/mnt/large" -type f -size -1 -links 1 | wc -l)
+	assert_eq "$found" "$files" "files found"
+	after=$(anon_bytes "$OD_PID")
+	nodes=$(($(field "$T/mnt" .nodes) - nodes))
+	per=$(((after - before) / files))
+	echo "# $1, $files files: $nodes nodes more, $per bytes a file"
+	((nodes >= files * 9 / 10)) || fail "only $nodes nodes for $files files: measure otherwise"
+	((per <= 200)) || fail "$per bytes a node"
+	many=$(lookup_cost "$T/mnt/large" "$files")
+	echo "# $1, a lookup: $few us at $small nodes, $many us at $files"
+
+	# The kernel forgets, and so does the daemon.
+	sync
+	echo 2 >/proc/sys/vm/drop_caches
+	nodes=$(settles 50 20 field "$T/mnt" .nodes)
+	((nodes <= 50)) || fail "$nodes nodes are left after drop_caches"
+	back=$(settles $((before + 4194304)) 10 anon_bytes "$OD_PID")
+	echo "# $1, memory: $((before >> 10)) KiB, $((after >> 10)) at $files files, $((back >> 10)) after"
+	((back <= before + 4194304)) || fail "$(((back - before) >> 10)) KiB are not given back"
+
+	# And all over again: nothing is worn out.
+	assert_eq "$(find "$T/mnt/small" -type f | wc -l)" "$small" "files found again"
+	touch "$T/stop"
+	wait "$(jobs -p | tail -n 1)" || true
+	peak=$(cat "$T/peak")
+	echo "# $1, descriptors at most: $peak"
+	((peak <= 512)) || fail "$peak descriptors"
+	od_umount "$T/mnt"
+}
+
+test_many_files_xfs() { many_files xfs; }
+test_many_files_tmpfs() { many_files tmpfs; }
+
+# ----------------------------------------------------------------- descriptors
+
+# Opens FIRST to LAST of DIR/NNNN/fNNN, says how it went, and holds them until a
+# line arrives.
+HOLD='
+import collections, errno, os, sys
+top, first, last, how = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+flags = {"r": os.O_RDONLY, "w": os.O_WRONLY, "rw": os.O_RDWR}[how]
+held, failed = [], collections.Counter()
+for i in range(first, last):
+    try:
+        held.append(os.open(f"{top}/{i // 1000:04}/f{i % 1000:03}", flags))
+    except OSError as e:
+        failed[errno.errorcode[e.errno]] += 1
+print(len(held), ",".join(sorted(failed)) or "none", sum(failed.values()), flush=True)
+for line in sys.stdin:
+    ok = 0
+    for fd in held:
+        try:
+            if line == "write\n":
+                ok += os.pwrite(fd, b"held", 0) == 4
+            elif line == "read\n":
+                ok += os.pread(fd, 4, 0) is not None
+            elif line == "stat\n":
+                ok += os.fstat(fd).st_nlink == 1
+        except OSError as e:
+            print(e, file=sys.stderr)
+    if line == "close\n":
+        for fd in held:
+            os.close(fd)
+        held = []
+    print(ok, flush=True)
+'
+
+held=()
+hold() { # DIR FIRST LAST r|w|rw: sets held to COUNT ERRORS FAILED
+	coproc HOLDER { exec python3 -c "$HOLD" "$@"; }
+	IFS=' ' read -r -a held <&"${HOLDER[0]}"
+}
+
+tell_holder() { # WORD: prints how many did it
+	echo "$1" >&"${HOLDER[1]}"
+	local answer
+	IFS= read -r answer <&"${HOLDER[0]}"
+	echo "$answer"
+}
+
+end_holder() {
+	local pid=$HOLDER_PID to=${HOLDER[1]}
+	exec {to}>&-
+	wait "$pid" || true
+}
+
+needs_passthrough() {
+	need_kernel 6.9
+	[[ ${OVERDRIVE_OPTS-} != *passthrough=off* && ${OVERDRIVE_OPTS-} != *mask* ]] ||
+		skip "without passthrough, each open file needs a descriptor"
+}
+
+fds_setup() { # FS
+	need_fuse
+	requires jq python3
+	scratch
+	make_fs "$1" 512M "$T/img"
+	make_files "$T/img/src" 1000
+	mkdir "$T/mnt"
+}
+
+# How many more descriptors than BEFORE the daemon has.
+more_descriptors() { # BEFORE
+	echo $(($(descriptors "$OD_PID") - $1))
+}
+
+readers() { # FS
+	local before more
+	needs_passthrough
+	fds_setup "$1"
+	od_mount "$T/img/src" "$T/mnt"
+	cat "$T"/mnt/0000/f9* >/dev/null
+	sleep 1.5
+	before=$(descriptors "$OD_PID")
+	hold "$T/mnt" 0 500 r
+	assert_eq "${held[*]}" "500 none 0" "opens to read"
+	# Idle descriptors (of a bounded cache) go within a second.
+	more=$(settles 16 3 more_descriptors "$before")
+	echo "# 500 files open to read: $more descriptors more"
+	((more <= 16)) || fail "500 files open to read hold $more descriptors"
+	assert_eq "$(tell_holder read)" 500 "files that can be read"
+	assert_eq "$(tell_holder stat)" 500 "files that answer fstat"
+	end_holder
+	od_umount "$T/mnt"
+}
+
+test_readers_hold_no_descriptor_ext4() { readers ext4; }
+test_readers_hold_no_descriptor_xfs() { readers xfs; }
+
+test_writers_hold_their_own() {
+	local before more open
+	fds_setup ext4
+	od_mount "$T/img/src" "$T/mnt"
+	before=$(descriptors "$OD_PID")
+	hold "$T/mnt" 0 300 w
+	assert_eq "${held[*]}" "300 none 0" "opens to write"
+	more=$(more_descriptors "$before")
+	((more >= 300)) || fail "300 files open to write hold only $more descriptors"
+	open=$(field "$T/mnt" .open_files)
+	((open >= 300)) || fail "stats say that $open files are open"
+	# fds counts what overdrive opened, not what its process has anyway.
+	more=$(field "$T/mnt" .fds)
+	((more >= 300)) || fail "stats say that $more descriptors are open"
+	assert_eq "$(tell_holder write)" 300 "files written"
+	tell_holder close >/dev/null
+	more=$(settles 16 5 more_descriptors "$before")
+	((more <= 16)) || fail "$more descriptors stay after close"
+	assert_eq "$(cat "$T"/img/src/0000/f[012]?? | wc -c)" 1200 "bytes written"
+	end_holder
+	od_umount "$T/mnt"
+}
+
+# Where descriptors do run out, just those opens fail.
+test_out_of_descriptors() {
+	local names more before
+	fds_setup ext4
+	echo text >"$T/img/src/text"
+	mkdir "$T/img/src/dir"
+	limit_descriptors 200
+	od_mount "$T/img/src" "$T/mnt"
+	cat "$T/mnt/text" >/dev/null
+	before=$(descriptors "$OD_PID")
+	hold "$T/mnt" 0 400 rw
+	echo "# under ulimit -n 200: ${held[0]} opens to write, then ${held[2]} times ${held[1]}"
+	[[ ${held[1]} == EMFILE || ${held[1]} == ENFILE ]] || fail "opens failed with ${held[1]}"
+	((held[0] >= 50)) || fail "only ${held[0]} of 200 descriptors could be used"
+	((held[0] < 200)) || fail "${held[0]} files are open to write under a limit of 200"
+
+	# The rest goes on: what is open, and what needs no descriptor for long.
+	assert_eq "$(tell_holder write)" "${held[0]}" "open files written"
+	assert_eq "$(tell_holder read)" "${held[0]}" "open files read"
+	assert_eq "$(tell_holder stat)" "${held[0]}" "open files that answer fstat"
+	stat "$T/mnt/0000/f999" >/dev/null
+	names=$(find "$T/mnt/0000" -type f -links 1 | wc -l)
+	assert_eq "$names" 1000 "names read meanwhile"
+	mkdir "$T/mnt/dir/sub"
+	ln -s target "$T/mnt/dir/link"
+	assert_eq "$(readlink "$T/mnt/dir/link")" target "a link made meanwhile"
+	mv "$T/mnt/dir/link" "$T/mnt/dir/sub/link"
+	rm -r "$T/mnt/dir/sub"
+	assert_eq "$(cat "$T/mnt/text")" text "a file read meanwhile"
+	df "$T/mnt" >/dev/null
+	kill -0 "$OD_PID" || fail "the daemon is gone"
+
+	# And when they are closed, opens work again.
+	tell_holder close >/dev/null
+	end_holder
+	more=$(settles 16 5 more_descriptors "$before")
+	((more <= 16)) || fail "$more descriptors stay after close"
+	hold "$T/mnt" 500 600 rw
+	assert_eq "${held[*]}" "100 none 0" "opens after that"
+	assert_eq "$(tell_holder write)" 100 "files written after that"
+	end_holder
+	od_umount "$T/mnt"
+}
+
+# ------------------------------------------------------------ one slow request
+
+# The longest of 200 hot requests of each kind, in milliseconds, as the best of
+# three rounds: the machine may be busy, but a request that waits for the slow
+# one waits in each.
+hot_requests() { # DIR
+	python3 - "$@" <<-'END'
+		import os, sys, time
+		top = sys.argv[1]
+		names = [f"{top}/f{i}" for i in range(50)]
+
+		def stat(i):
+		    os.stat(names[i % 50])
+
+		def absent(i):
+		    try:
+		        os.stat(f"{top}/absent{i % 50}")
+		    except FileNotFoundError:
+		        pass
+
+		def read(i):
+		    fd = os.open(names[i % 50], os.O_RDONLY)
+		    if os.read(fd, 10) != b"hot\n":
+		        sys.exit("wrong data")
+		    os.close(fd)
+
+		def listing(i):
+		    if i % 10 == 0 and len(os.listdir(top)) != 50:
+		        sys.exit("wrong names")
+
+		worst = []
+		for kind in (stat, absent, read, listing):
+		    best = 1e9
+		    for attempt in range(3):
+		        time.sleep(1.1)        # so that attributes and names are asked for
+		        longest = 0
+		        for i in range(200):
+		            start = time.perf_counter()
+		            kind(i)
+		            longest = max(longest, time.perf_counter() - start)
+		        best = min(best, longest * 1000)
+		        if best < 20:
+		            break
+		    worst.append(f"{kind.__name__} {best:.1f}")
+		print(", ".join(worst))
+	END
+}
+
+# Fails when one of "kind ms, kind ms" is 100 or more.
+all_quick() { # TEXT WHAT
+	local part
+	echo "# $2: $1 ms at most"
+	while read -r part; do
+		[[ ${part#* } =~ ^[0-9]{1,2}\. ]] || fail "$part ms $2"
+	done < <(tr ',' '\n' <<<"$1" | sed 's/^ //')
+}
+
+hot_files() { # DIR
+	local i
+	mkdir -p "$1"
+	for i in {0..49}; do echo hot >"$1/f$i"; done
+}
+
+# Requests that write: SOURCE's filesystem is frozen, so they wait for the thaw.
+frozen() { # FS
+	local i pids=() pid
+	need_fuse
+	requires fsfreeze python3
+	scratch
+	make_fs "$1" 512M "$T/img" -m noatime
+	hot_files "$T/img/src/hot"
+	mkdir "$T/mnt" "$T/img/src/cold"
+	od_mount "$T/img/src" "$T/mnt"
+	hot_requests "$T/mnt/hot" >/dev/null
+	sync
+	cleanup_fn fsfreeze -u "$T/img"
+	fsfreeze -f "$T/img"
+	touch "$T/mnt/cold/0" &
+	pids+=($!)
+	sleep 0.3
+	kill -0 "${pids[0]}" || fail "the freeze holds up nothing"
+	all_quick "$(hot_requests "$T/mnt/hot")" "behind one create that hangs"
+	mkdir "$T/mnt/hot" 2>/dev/null || true # exists: nothing to write
+	for i in {1..10}; do
+		# Each in its own way, most of them waiting for the first in the kernel.
+		case $((i % 5)) in
+		0) touch "$T/mnt/cold/$i" & ;;
+		1) chmod 600 "$T/mnt/hot/f$i" & ;;
+		2) mkdir "$T/mnt/dir$i" & ;;
+		3) truncate -s 4 "$T/mnt/hot/f$i" & ;;
+		4) setfattr -n user.x -v y "$T/mnt/hot/f$i" & ;;
+		esac
+		pids+=($!)
+	done
+	sleep 0.3
+	# (mkdir holds the root directory, not the way through it.)
+	all_quick "$(hot_requests "$T/mnt/hot")" "behind eleven changes that hang"
+	fsfreeze -u "$T/img"
+	for pid in "${pids[@]}"; do wait "$pid" || fail "a change failed after the thaw"; done
+	[[ -e $T/img/src/cold/0 && -d $T/img/src/dir2 && -e $T/img/src/cold/10 ]] ||
+		fail "a change is missing"
+	od_umount "$T/mnt"
+}
+
+test_slow_changes_ext4() { frozen ext4; }
+test_slow_changes_xfs() { frozen xfs; }
+
+# Requests that read: SOURCE's disk stops answering (nbdkit's pause filter).
+nbd_say() { # SOCKET LETTER
+	python3 - "$@" <<-'END'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.settimeout(30)
+		s.connect(sys.argv[1])
+		s.send(sys.argv[2].encode())
+		s.recv(1)
+	END
+}
+
+end_process() { # PID
+	kill "$1" 2>/dev/null || true
+	_gone_within 5 "$1" || kill -KILL "$1"
+}
+
+# A disk at $T/disk, which is $T/nbd.img behind nbdkit.
+make_nbd() { # SIZE NBDKIT-ARGS...
+	local size=$1 end pid
+	shift
+	requires nbdkit nbdfuse losetup
+	truncate -s "$size" "$T/nbd.img"
+	: >"$T/disk"
+	nbdkit -f -U "$T/nbd.sock" "${@:1:1}" file "$T/nbd.img" "${@:2}" >"$T/nbdkit.log" 2>&1 &
+	pid=$!
+	cleanup_fn end_process "$pid"
+	end=$((SECONDS + 10))
+	until [[ -S $T/nbd.sock ]]; do
+		((SECONDS < end)) || skip "nbdkit does not start: $(head -n 1 "$T/nbdkit.log")"
+		sleep 0.05
+	done
+	setsid -f nbdfuse "$T/disk" --unix "$T/nbd.sock" >"$T/nbdfuse.log" 2>&1
+	end=$((SECONDS + 10))
+	until [[ -s $T/disk ]]; do
+		((SECONDS < end)) || skip "nbdfuse does not start: $(head -n 1 "$T/nbdfuse.log")"
+		sleep 0.05
+	done
+	cleanup_fn _umount_soon "$T/disk"
+}
+
+test_slow_reads() {
+	local loop i pids=() pid
+	need_fuse
+	requires python3 mkfs.ext4
+	scratch
+	make_nbd 256M --filter=pause "pause-control=$T/pause"
+	loop=$(losetup --show -f "$T/disk") || skip "no loop device"
+	cleanup_fn losetup -d "$loop"
+	mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$loop"
+	mkdir "$T/img" "$T/mnt"
+	mount -o noatime "$loop" "$T/img"
+	cleanup_fn _umount_soon "$T/img"
+	hot_files "$T/img/src/hot"
+	for i in {0..15}; do
+		# Directories lie in other block groups than their parent's files.
+		mkdir "$T/img/src/cold$i"
+		for j in {1..40}; do echo cold >"$T/img/src/cold$i/f$j"; done
+		ln -s "$(printf '%0200d' "$i")" "$T/img/src/cold$i/link"
+	done
+	od_mount "$T/img/src" "$T/mnt"
+	# The directories are known in the mount, what is in them is not.
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	stat "$T"/mnt/cold* >/dev/null
+	hot_requests "$T/mnt/hot" >/dev/null
+	nbd_say "$T/pause" p
+	cleanup_fn nbd_say "$T/pause" r
+	stat "$T/mnt/cold0/f1" >"$T/out.0" &
+	pids+=($!)
+	sleep 0.3
+	kill -0 "${pids[0]}" || fail "the disk holds up nothing"
+	all_quick "$(hot_requests "$T/mnt/hot")" "behind one lookup that hangs"
+	for i in {1..12}; do
+		case $((i % 4)) in
+		0) ls -l "$T/mnt/cold$i" >"$T/out.$i" & ;;
+		1) cat "$T/mnt/cold$i/f1" >"$T/out.$i" & ;;
+		2) readlink "$T/mnt/cold$i/link" >"$T/out.$i" & ;;
+		3) getfattr -d "$T/mnt/cold$i/f2" >"$T/out.$i" & ;;
+		esac
+		pids+=($!)
+	done
+	sleep 0.3
+	for pid in "${pids[@]}"; do kill -0 "$pid" || fail "the disk holds up not all"; done
+	all_quick "$(hot_requests "$T/mnt/hot")" "behind 13 reads that hang"
+	nbd_say "$T/pause" r
+	for pid in "${pids[@]}"; do wait "$pid" || fail "a read failed after all"; done
+	assert_eq "$(cat "$T/out.1")" cold "what the file held"
+	assert_eq "$(wc -l <"$T/out.4")" 42 "lines of ls"
+	od_umount "$T/mnt"
+}
+
+run_tests "$@"

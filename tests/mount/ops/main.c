@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* ops DIR [SCENARIO…]: runs scenarios below DIR, prints their transcript; see ops.h. */
+#include "ops.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* seconds; a scenario takes less than one on an idle machine, sanitizers and all much less */
+#define SCENARIO_TIMEOUT 120
+
+static const struct scenario *const tables[] = {
+	names_scenarios,   links_scenarios,  rename_scenarios,	 nodes_scenarios,
+	attr_scenarios,	   times_scenarios,  open_scenarios,	 tmpfile_scenarios,
+	append_scenarios,  data_scenarios,   direct_scenarios,	 unlinked_scenarios,
+	mmap_scenarios,	   copy_scenarios,   space_scenarios,	 dir_scenarios,
+	xattr_scenarios,   acl_scenarios,    flags_scenarios,	 locks_scenarios,
+	ids_scenarios,	   killpriv_scenarios, exec_scenarios,	 watch_scenarios,
+	misc_scenarios,	   known_scenarios,
+};
+
+#define N_TABLES (sizeof(tables) / sizeof(tables[0]))
+
+static int fail(const char *what, const char *name)
+{
+	fprintf(stderr, "ops: %s: %s: %s\n", what, name, strerror(errno));
+	return 1;
+}
+
+/* In the child: the scenario's directory is the cwd. */
+static void run_here(struct ops *o, const struct scenario *s)
+{
+	signal(SIGPIPE, SIG_IGN);
+	alarm(SCENARIO_TIMEOUT);
+	s->run(o);
+	_exit(0);
+}
+
+static int run_one(struct ops *o, const struct scenario *s, int top)
+{
+	pid_t pid;
+	int status;
+
+	o->name = s->name;
+	if (ops_rm(top, s->name) < 0 || mkdirat(top, s->name, 0755) < 0)
+		return fail("can't make an empty directory", s->name);
+	pid = fork();
+	if (!pid) {
+		int fd = openat(top, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0 || fchdir(fd) < 0)
+			_exit(fail("can't enter", s->name));
+		close(fd);
+		run_here(o, s);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return fail("fork", s->name);
+	if (WIFSIGNALED(status))
+		ops_say(o, "end", "killed by signal %s", sigabbrev_np(WTERMSIG(status)));
+	else
+		ops_say(o, "end", "%d", WEXITSTATUS(status));
+	if (ops_rm(top, s->name) < 0)
+		ops_say(o, "clean-up", "%s", strerrorname_np(errno));
+	return 0;
+}
+
+/* PREFIX* selects all scenarios with that beginning. */
+static bool matches(const char *pattern, const char *name)
+{
+	size_t len = strlen(pattern);
+
+	if (len && pattern[len - 1] == '*')
+		return !strncmp(pattern, name, len - 1);
+	return !strcmp(pattern, name);
+}
+
+static bool wanted(const struct scenario *s, int n, char **names, bool *used)
+{
+	bool any = !n;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (matches(names[i], s->name)) {
+			used[i] = true;
+			any = true;
+		}
+	}
+	return any;
+}
+
+static int run_all(struct ops *o, int top, int n, char **names)
+{
+	unsigned int who = o->root ? OPS_ROOT : OPS_USER;
+	bool *used = calloc((size_t)n + 1, sizeof(*used));
+	const struct scenario *s;
+	size_t t;
+	int i;
+
+	for (t = 0; t < N_TABLES; t++)
+		for (s = tables[t]; s->name; s++)
+			if (wanted(s, n, names, used) && (s->who & who) && run_one(o, s, top))
+				exit(1);
+	for (i = 0; i < n; i++) {
+		if (!used[i]) {
+			fprintf(stderr, "ops: no scenario '%s'\n", names[i]);
+			exit(2);
+		}
+	}
+	free(used);
+	return 0;
+}
+
+static int list(void)
+{
+	static const char *const who[] = { "", "root", "user", "both" };
+	const struct scenario *s;
+	size_t t;
+
+	for (t = 0; t < N_TABLES; t++)
+		for (s = tables[t]; s->name; s++)
+			printf("%s %s\n", who[s->who], s->name);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static char self[4096];
+	struct ops o = { .self = self, .root = !geteuid() };
+	struct rlimit no_core = { 0 };
+	int top;
+
+	/* a copy of this program, run by a scenario, only says that it ran */
+	if (argc == 3 && !strcmp(argv[1], "--exit"))
+		return atoi(argv[2]);
+	if (argc == 2 && !strcmp(argv[1], "--sleep"))
+		return (int)pause();
+	if (argc == 2 && !strcmp(argv[1], "--ids"))
+		return geteuid() == USER_B ? 42 : getegid() == USER_B ? 43 : 41;
+	if (argc == 2 && !strcmp(argv[1], "--list"))
+		return list();
+	if (argc < 2 || argv[1][0] == '-') {
+		fprintf(stderr, "usage: ops DIR [SCENARIO | PREFIX*]...\n       ops --list\n");
+		return 2;
+	}
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		return fail("readlink", "/proc/self/exe");
+	top = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (top < 0)
+		return fail("open", argv[1]);
+	umask(022);
+	setrlimit(RLIMIT_CORE, &no_core);
+	return run_all(&o, top, argc - 2, argv + 2);
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the kernel's FUSE can't do, or does differently, and no daemon can change. The file
+ * "differences" names each line that differs, with the reason; a kernel that lifts one shows.
+ */
+#include "ops.h"
+
+#include <errno.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+#ifndef FALLOC_FL_UNSHARE_RANGE
+#define FALLOC_FL_UNSHARE_RANGE 0x40
+#endif
+
+static void known_reflink(struct ops *o)
+{
+	struct file_clone_range range = { .src_length = 65536 };
+	struct file_dedupe_range *dedupe = calloc(1, sizeof(*dedupe) + sizeof(dedupe->info[0]));
+	int in, out;
+
+	ops_mk_sized(o, "src", 131072);
+	in = ops_open(o, "src", O_RDONLY);
+	out = ops_open(o, "dst", O_RDWR | O_CREAT);
+	TRY(o, ioctl(out, FICLONE, in));
+	range.src_fd = in;
+	TRY(o, ioctl(out, FICLONERANGE, &range));
+	dedupe->src_length = 65536;
+	dedupe->dest_count = 1;
+	dedupe->info[0].dest_fd = out;
+	TRY(o, ioctl(in, FIDEDUPERANGE, dedupe));
+	free(dedupe);
+}
+
+static void known_fiemap(struct ops *o)
+{
+	struct fiemap map = { .fm_length = ~0ULL, .fm_flags = FIEMAP_FLAG_SYNC };
+	int fd, block = 0;
+
+	ops_mk_sized(o, "f", 131072);
+	fd = ops_open(o, "f", O_RDONLY);
+	TRY(o, ioctl(fd, FS_IOC_FIEMAP, &map));
+	if (o->root)
+		TRY(o, ioctl(fd, FIBMAP, &block));
+	TRY(o, ioctl(fd, FIGETBSZ, &block));
+	ops_say(o, "block size", "%d", block);
+}
+
+static void known_fallocate(struct ops *o)
+{
+	int fd;
+
+	ops_mk_sized(o, "f", 131072);
+	fd = ops_open(o, "f", O_RDWR);
+	TRY(o, fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 65536));
+	TRY(o, fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, 65536));
+	TRY(o, fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, 65536));
+}
+
+static void known_statx(struct ops *o)
+{
+	struct statx sx;
+	int fd, flags = FS_IMMUTABLE_FL;
+
+	ops_mk(o, "f", "x");
+	fd = ops_open(o, "f", O_RDONLY);
+	memset(&sx, 0, sizeof(sx));
+	/* STATX_DIOALIGN, whose fields this C library does not know */
+	TRY(o, statx(fd, "", AT_EMPTY_PATH, 0x2000, &sx));
+	ops_say(o, "STATX_DIOALIGN", "%d", !!(sx.stx_mask & 0x2000));
+	ops_say(o, "attributes mask", "%#llx", (unsigned long long)sx.stx_attributes_mask);
+	if (o->root && !ioctl(fd, FS_IOC_SETFLAGS, &flags)) {
+		statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx);
+		ops_say(o, "STATX_ATTR_IMMUTABLE", "%d",
+			!!(sx.stx_attributes & STATX_ATTR_IMMUTABLE));
+		flags = 0;
+		ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
+static void known_epoll(struct ops *o)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+
+	ops_mk(o, "f", "x");
+	TRY(o, epoll_ctl(ep, EPOLL_CTL_ADD, ops_open(o, "f", O_RDONLY), &ev));
+	TRY(o, epoll_ctl(ep, EPOLL_CTL_ADD, ops_open(o, ".", O_RDONLY), &ev));
+}
+
+static void known_rwf(struct ops *o)
+{
+	char buf[4096];
+	const struct iovec iov = { buf, sizeof(buf) };
+	int fd;
+
+	ops_mk_sized(o, "f", 131072);
+	ops_content_path(o, "cached", "f");
+	fd = ops_open(o, "f", O_RDWR);
+	TRY(o, preadv2(fd, &iov, 1, 0, RWF_NOWAIT));
+	TRY(o, preadv2(fd, &iov, 1, 0, RWF_DONTCACHE));
+	TRY(o, pwritev2(fd, &iov, 1, 0, RWF_DONTCACHE));
+	TRY(o, preadv2(fd, &iov, 1, 0, RWF_HIPRI));
+}
+
+/* O_DIRECT, set when the file is open already. */
+static void known_setfl_direct(struct ops *o)
+{
+	char *buf = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd;
+
+	ops_mk_sized(o, "f", 131072);
+	fd = ops_open(o, "f", O_RDWR);
+	TRY(o, fcntl(fd, F_SETFL, O_DIRECT));
+	TRY(o, pread(fd, buf, 4096, 4096));
+	TRY(o, pread(fd, buf + 1, 100, 1));
+	TRY(o, pwrite(fd, buf + 1, 100, 1));
+}
+
+/* Positions beyond the largest file of SOURCE. */
+static void known_seek(struct ops *o)
+{
+	int fd = ops_open(o, "f", O_RDWR | O_CREAT);
+
+	TRY(o, lseek(fd, 0x7ffffffffffffff0, SEEK_SET));
+	TRY(o, pread(fd, &fd, 1, 0x7ffffffffffffff0));
+}
+
+static void known_handles(struct ops *o)
+{
+	struct {
+		struct file_handle h;
+		char space[MAX_HANDLE_SZ];
+	} handle = { .h.handle_bytes = MAX_HANDLE_SZ };
+	int mount_id, dir = ops_open(o, ".", O_RDONLY);
+
+	ops_mk(o, "f", "by handle");
+	TRY(o, name_to_handle_at(AT_FDCWD, "f", &handle.h, &mount_id, 0));
+	if (o->root) {
+		int fd = FD(o, open_by_handle_at(dir, &handle.h, O_RDONLY));
+
+		ops_content(o, "content", fd);
+		TRY(o, unlink("f"));
+		close(fd);
+		TRY(o, open_by_handle_at(dir, &handle.h, O_RDONLY));
+	}
+}
+
+/* Who looks at a mapping in /proc/self/maps finds the file by device and inode. */
+static void known_maps(struct ops *o)
+{
+	char line[8192];
+	struct stat st;
+	FILE *maps;
+	int fd, found = 0;
+	char *p;
+
+	ops_mk_sized(o, "mapped-file", 4096);
+	st = ops_lstat("mapped-file");
+	fd = ops_open(o, "mapped-file", O_RDONLY);
+	p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	ops_say(o, "mapped", "%d", p != MAP_FAILED);
+	maps = fopen("/proc/self/maps", "r");
+	while (maps && fgets(line, sizeof(line), maps)) {
+		unsigned int maj, min;
+		unsigned long ino;
+
+		if (!strstr(line, "mapped-file"))
+			continue;
+		found++;
+		if (sscanf(line, "%*s %*s %*s %x:%x %lu", &maj, &min, &ino) == 3)
+			ops_say(o, "maps", "device %d inode %d", makedev(maj, min) == st.st_dev,
+				ino == st.st_ino);
+	}
+	ops_say(o, "found by name", "%d", found);
+}
+
+/* An append-only file's descriptor can't lose O_APPEND; FUSE's inode does not know it is. */
+static void known_setfl_append(struct ops *o)
+{
+	int fd, flags = FS_APPEND_FL;
+
+	ops_mk(o, "f", "content");
+	fd = ops_open(o, "f", O_RDWR | O_APPEND);
+	TRY(o, ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	TRY(o, close(fd));
+	fd = FD(o, open("f", O_RDWR | O_APPEND));
+	TRY(o, fcntl(fd, F_SETFL, 0));
+	TRY(o, pwrite(fd, "CONTENT", 7, 0));
+	flags = 0;
+	TRY(o, ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	ops_content_path(o, "all the same", "f");
+}
+
+static void known_volume(struct ops *o)
+{
+	char label[256] = "";
+	struct {
+		unsigned char len, uuid[16];
+	} id = { 0 };
+	int fd = ops_open(o, ".", O_RDONLY);
+
+	TRY(o, ioctl(fd, FS_IOC_GETFSLABEL, label));
+	/* FS_IOC_GETFSUUID */
+	TRY(o, ioctl(fd, _IOR(0x15, 0, char[17]), &id));
+}
+
+const struct scenario known_scenarios[] = {
+	{ "known_reflink", known_reflink, OPS_BOTH },
+	{ "known_fiemap", known_fiemap, OPS_BOTH },
+	{ "known_fallocate", known_fallocate, OPS_BOTH },
+	{ "known_statx", known_statx, OPS_BOTH },
+	{ "known_epoll", known_epoll, OPS_BOTH },
+	{ "known_rwf", known_rwf, OPS_BOTH },
+	{ "known_setfl_direct", known_setfl_direct, OPS_BOTH },
+	{ "known_setfl_append", known_setfl_append, OPS_ROOT },
+	{ "known_seek", known_seek, OPS_BOTH },
+	{ "known_handles", known_handles, OPS_BOTH },
+	{ "known_maps", known_maps, OPS_BOTH },
+	{ "known_volume", known_volume, OPS_BOTH },
+	{ 0 },
+};

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "options.h"
+
+#include <check.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/nearest.h"
+
+#define ARGS_MAX	16
+#define ROWS(a)		((int)(sizeof(a) / sizeof((a)[0])))
+
+/* Arguments without argv[0]; the first NULL ends them. */
+struct line {
+	const char *args[ARGS_MAX];
+};
+
+static int parse(struct options *o, const struct line *line, char *err)
+{
+	char *argv[ARGS_MAX + 2] = { (char *)"overdrive" };
+	int argc = 1;
+
+	for (int i = 0; i < ARGS_MAX && line->args[i]; i++)
+		argv[argc++] = (char *)line->args[i];
+	err[0] = '\0';
+	options_init(o);
+	return options_parse(o, argc, argv, err, OPTIONS_ERR_LEN);
+}
+
+/* Parses what has to be right. */
+static void parse_ok(struct options *o, const struct line *line)
+{
+	char err[OPTIONS_ERR_LEN];
+	int ret = parse(o, line, err);
+
+	ck_assert_msg(!ret && !err[0], "%d, %s", ret, err);
+}
+
+#define PARSE_OK(o, ...) parse_ok((o), &(struct line){ { __VA_ARGS__ } })
+
+/* How SOURCE, MOUNTPOINT and the flags may be arranged. */
+static const struct arrangement {
+	struct line line;
+	const char *source, *mountpoint;
+	bool foreground, debug, ro;
+} arrangements[] = {
+	{ { { "/s" } }, "/s", NULL, false, false, false },
+	{ { { "/s", "/m" } }, "/s", "/m", false, false, false },
+	{ { { "-f", "/s", "/m" } }, "/s", "/m", true, false, false },
+	{ { { "/s", "-f", "/m" } }, "/s", "/m", true, false, false },
+	{ { { "/s", "/m", "--foreground" } }, "/s", "/m", true, false, false },
+	{ { { "-d", "/s" } }, "/s", NULL, true, true, false },
+	{ { { "--debug", "/s" } }, "/s", NULL, true, true, false },
+	{ { { "-fd", "/s" } }, "/s", NULL, true, true, false },
+	{ { { "-o", "ro", "/s" } }, "/s", NULL, false, false, true },
+	{ { { "-oro", "/s" } }, "/s", NULL, false, false, true },
+	{ { { "-foro", "/s" } }, "/s", NULL, true, false, true },
+	{ { { "-fo", "ro", "/s" } }, "/s", NULL, true, false, true },
+	{ { { "/s", "/m", "-o", "ro,dev" } }, "/s", "/m", false, false, true },
+	{ { { "/s", "/m", "-n", "-v", "-s", "-o", "ro" } }, "/s", "/m", false, false, true },
+	{ { { "/s", "/m", "-sv", "-t", "fuse.overdrive" } }, "/s", "/m", false, false, false },
+	{ { { "-tfuse.overdrive", "/s" } }, "/s", NULL, false, false, false },
+	{ { { "-oro", "--", "-f", "-o" } }, "-f", "-o", false, false, true },
+	{ { { "/s", "--", "--" } }, "/s", "--", false, false, false },
+	{ { { "/s", "--" } }, "/s", NULL, false, false, false },
+	{ { { "-" } }, "-", NULL, false, false, false },
+	{ { { "a,b=c\\", "m\n" } }, "a,b=c\\", "m\n", false, false, false },
+	{ { { "-o", "ro,,exec,", "/s" } }, "/s", NULL, false, false, true },
+	{ { { "-o", ",ro", "/s" } }, "/s", NULL, false, false, true },
+	{ { { "-odev", "-o", "ro", "/s", "-osync" } }, "/s", NULL, false, false, true },
+};
+
+START_TEST(test_arrangement)
+{
+	const struct arrangement *a = &arrangements[_i];
+	struct options o;
+
+	parse_ok(&o, &a->line);
+	ck_assert_str_eq(o.source, a->source);
+	ck_assert_pstr_eq(o.mountpoint, a->mountpoint);
+	ck_assert_int_eq(o.foreground, a->foreground);
+	ck_assert_int_eq(o.debug, a->debug);
+	ck_assert_int_eq(o.ro == OPTION_ON, a->ro);
+	ck_assert(!o.show_help && !o.show_version);
+	options_deinit(&o);
+	ck_assert_ptr_null(o.source);
+}
+END_TEST
+
+START_TEST(test_nothing_said)
+{
+	struct options o;
+
+	PARSE_OK(&o, "/s");
+	ck_assert_int_eq(o.ro, OPTION_AUTO);
+	ck_assert_int_eq(o.nosuid, OPTION_AUTO);
+	ck_assert_int_eq(o.nodev, OPTION_AUTO);
+	ck_assert_int_eq(o.noexec, OPTION_AUTO);
+	ck_assert_int_eq(o.atime, OPTION_ATIME_AUTO);
+	ck_assert_int_eq(o.nodiratime, OPTION_AUTO);
+	ck_assert_int_eq(o.sync, OPTION_AUTO);
+	ck_assert_int_eq(o.dirsync, OPTION_AUTO);
+	ck_assert_int_eq(o.allow_other, OPTION_AUTO);
+	ck_assert_int_eq(o.allow_root, OPTION_AUTO);
+	ck_assert_int_eq(o.default_permissions, OPTION_AUTO);
+	ck_assert_double_eq(o.attr_timeout, OPTIONS_TIMEOUT_AUTO);
+	ck_assert_double_eq(o.entry_timeout, OPTIONS_TIMEOUT_AUTO);
+	ck_assert_double_eq(o.negative_timeout, OPTIONS_TIMEOUT_AUTO);
+	ck_assert_int_eq(o.exclusive, OPTION_OFF);
+	ck_assert_int_eq(o.passthrough, OPTION_PASSTHROUGH_AUTO);
+	ck_assert_ptr_null(o.fsname);
+	ck_assert_ptr_null(o.subtype);
+	options_deinit(&o);
+}
+END_TEST
+
+/* Options whose effect is one number. */
+static const struct effect {
+	const char *list;
+	size_t target;
+	int value;
+} effects[] = {
+#define EFFECT(l, field, v) { (l), offsetof(struct options, field), (v) }
+	EFFECT("ro", ro, OPTION_ON),
+	EFFECT("rw", ro, OPTION_OFF),
+	EFFECT("nosuid", nosuid, OPTION_ON),
+	EFFECT("suid", nosuid, OPTION_OFF),
+	EFFECT("nodev", nodev, OPTION_ON),
+	EFFECT("dev", nodev, OPTION_OFF),
+	EFFECT("noexec", noexec, OPTION_ON),
+	EFFECT("exec", noexec, OPTION_OFF),
+	EFFECT("noatime", atime, OPTION_ATIME_NOATIME),
+	EFFECT("atime", atime, OPTION_ATIME_RELATIME),
+	EFFECT("relatime", atime, OPTION_ATIME_RELATIME),
+	EFFECT("strictatime", atime, OPTION_ATIME_STRICTATIME),
+	EFFECT("norelatime", atime, OPTION_ATIME_AUTO),
+	EFFECT("nodiratime", nodiratime, OPTION_ON),
+	EFFECT("diratime", nodiratime, OPTION_OFF),
+	EFFECT("sync", sync, OPTION_ON),
+	EFFECT("async", sync, OPTION_OFF),
+	EFFECT("dirsync", dirsync, OPTION_ON),
+	EFFECT("allow_other", allow_other, OPTION_ON),
+	EFFECT("allow_root", allow_root, OPTION_ON),
+	EFFECT("default_permissions", default_permissions, OPTION_ON),
+	EFFECT("exclusive", exclusive, OPTION_ON),
+	EFFECT("passthrough=off", passthrough, OPTION_PASSTHROUGH_OFF),
+	EFFECT("passthrough=auto", passthrough, OPTION_PASSTHROUGH_AUTO),
+	/* The last one wins. */
+	EFFECT("ro,rw", ro, OPTION_OFF),
+	EFFECT("rw,ro", ro, OPTION_ON),
+	EFFECT("ro,ro", ro, OPTION_ON),
+	EFFECT("noatime,strictatime", atime, OPTION_ATIME_STRICTATIME),
+	EFFECT("strictatime,relatime,noatime", atime, OPTION_ATIME_NOATIME),
+	EFFECT("passthrough=off,passthrough=auto", passthrough, OPTION_PASSTHROUGH_AUTO),
+	/* What mount(8) and fstab put beside ours. */
+	EFFECT("defaults,auto,nofail,_netdev,ro", ro, OPTION_ON),
+	EFFECT("noauto,user,users,owner,group,ro", ro, OPTION_ON),
+	EFFECT("nouser,nousers,noowner,nogroup,ro", ro, OPTION_ON),
+	EFFECT("user=jane,comment=a=b,comment=,ro", ro, OPTION_ON),
+	EFFECT("x-systemd.automount,x-gvfs-name=a\\,b,X-mount.mkdir=0755,ro", ro, OPTION_ON),
+	EFFECT("lazytime,nolazytime,ro", ro, OPTION_ON),
+	EFFECT("rw,dev,suid", nodev, OPTION_OFF),
+#undef EFFECT
+};
+
+START_TEST(test_effect)
+{
+	const struct effect *e = &effects[_i];
+	struct options o;
+
+	PARSE_OK(&o, "/s", "/m", "-o", e->list);
+	ck_assert_int_eq(*(int *)((char *)&o + e->target), e->value);
+	options_deinit(&o);
+}
+END_TEST
+
+static const struct {
+	const char *list, *fsname;
+} names[] = {
+	{ "fsname=disk", "disk" },
+	{ "fsname=a=b", "a=b" },
+	{ "fsname=a\\,b,nodev", "a,b" },
+	{ "fsname=a\\\\,nodev", "a\\" },
+	{ "fsname=a\\\\\\,b", "a\\,b" },
+	{ "fsname=DOM\\ain", "DOMain" },
+	{ "fsname=a\\", "a\\" },
+	{ "fsname=one,fsname=two", "two" },
+	{ "fsname=\xc3\xa9 \n", "\xc3\xa9 \n" },
+};
+
+START_TEST(test_name)
+{
+	struct options o;
+
+	PARSE_OK(&o, "-o", names[_i].list, "/s");
+	ck_assert_str_eq(o.fsname, names[_i].fsname);
+	options_deinit(&o);
+}
+END_TEST
+
+START_TEST(test_subtype)
+{
+	struct options o;
+
+	PARSE_OK(&o, "-osubtype=od", "/s");
+	ck_assert_str_eq(o.subtype, "od");
+	options_deinit(&o);
+}
+END_TEST
+
+static const struct {
+	const char *value;
+	double seconds;
+} timeouts[] = {
+	{ "0", 0 },	{ "1", 1 },	{ "0.5", 0.5 },	  { ".25", 0.25 },	{ "3.", 3 },
+	{ "007", 7 },	{ "0.1", 0.1 }, { "86400", 86400 }, { "31536000", 31536000 },
+	{ "-0", 0 },	{ "1.00000000000000000000000000000000001", 1 },
+	{ "31536000.000", 31536000 },
+};
+
+START_TEST(test_timeout)
+{
+	static const struct {
+		const char *name;
+		size_t target;
+	} kinds[] = {
+		{ "attr_timeout", offsetof(struct options, attr_timeout) },
+		{ "entry_timeout", offsetof(struct options, entry_timeout) },
+		{ "negative_timeout", offsetof(struct options, negative_timeout) },
+	};
+
+	for (int k = 0; k < ROWS(kinds); k++) {
+		struct options o;
+		char list[128];
+
+		snprintf(list, sizeof(list), "%s=%s", kinds[k].name, timeouts[_i].value);
+		PARSE_OK(&o, "-o", list, "/s");
+		for (int j = 0; j < ROWS(kinds); j++)
+			ck_assert_double_eq(*(double *)((char *)&o + kinds[j].target),
+					    j == k ? timeouts[_i].seconds : OPTIONS_TIMEOUT_AUTO);
+		options_deinit(&o);
+	}
+}
+END_TEST
+
+static const struct {
+	struct line line;
+	bool help, version;
+} shows[] = {
+	{ { { "-h" } }, true, false },
+	{ { { "--help" } }, true, false },
+	{ { { "-V" } }, false, true },
+	{ { { "--version" } }, false, true },
+	{ { { "-fh", "--nonsense" } }, true, false },
+	{ { { "/s", "/m", "-Vx", "/n" } }, false, true },
+	{ { { "-o", "ro", "-h", "-V" } }, true, false },
+};
+
+START_TEST(test_show)
+{
+	struct options o;
+
+	parse_ok(&o, &shows[_i].line);
+	ck_assert_int_eq(o.show_help, shows[_i].help);
+	ck_assert_int_eq(o.show_version, shows[_i].version);
+	options_deinit(&o);
+}
+END_TEST
+
+#define EXPECTED_USAGE "expected overdrive [-o OPT[,OPT...]] SOURCE [MOUNTPOINT]"
+#define EXPECTED_SECONDS(n) "expected 0 to 31536000, e.g. " n "=1"
+#define SEE_HELP "unknown option; see overdrive --help"
+
+static const struct {
+	struct line line;
+	const char *err;
+} refusals[] = {
+	{ { { NULL } }, "SOURCE is missing; " EXPECTED_USAGE },
+	{ { { "-f", "-o", "ro" } }, "SOURCE is missing; " EXPECTED_USAGE },
+	{ { { "a", "b", "c" } }, "c: too many arguments; " EXPECTED_USAGE },
+	{ { { "a", "b", "--", "-o" } }, "-o: too many arguments; " EXPECTED_USAGE },
+	{ { { "" } }, "SOURCE is empty; expected a directory" },
+	{ { { "a", "" } }, "MOUNTPOINT is empty; expected a directory" },
+	{ { { "a", "-o" } }, "-o: needs a value; expected -o OPT[,OPT...]" },
+	{ { { "a", "-t" } }, "-t: needs a value; expected -t TYPE" },
+	{ { { "a", "-o", "" } }, "-o: the list is empty; expected -o OPT[,OPT...], e.g. -o ro" },
+	/* The flags. */
+	{ { { "-x", "a" } }, "-x: " SEE_HELP },
+	{ { { "-fx", "a" } }, "-fx: " SEE_HELP },
+	{ { { "-ro", "a" } }, "-ro: unknown option; did you mean -o ro?" },
+	{ { { "--exclusive", "a" } },
+	  "--exclusive: unknown option; did you mean -o exclusive?" },
+	{ { { "--fsname=x", "a" } }, "--fsname=x: unknown option; did you mean -o fsname=x?" },
+	{ { { "--forground", "a" } }, "--forground: unknown option; did you mean --foreground?" },
+	{ { { "--vresion" } }, "--vresion: unknown option; did you mean --version?" },
+	{ { { "--nonsense", "a" } }, "--nonsense: " SEE_HELP },
+	{ { { "--=", "a" } }, "--=: " SEE_HELP },
+	{ { { "--help=me" } }, "--help=me: takes no value; expected --help" },
+	/* Unknown names, near and far. */
+	{ { { "-o", "atr_timeout=1", "a" } },
+	  "atr_timeout=1: unknown option; did you mean attr_timeout=?" },
+	{ { { "-o", "fsnmae", "a" } }, "fsnmae: unknown option; did you mean fsname=?" },
+	{ { { "-o", "ro,alow_othr", "a" } },
+	  "alow_othr: unknown option; did you mean allow_other?" },
+	{ { { "-o", "RO", "a" } }, "RO: unknown option; did you mean ro?" },
+	{ { { "-o", "exclusiv=1", "a" } }, "exclusiv=1: unknown option; did you mean exclusive?" },
+	{ { { "-o", "nofial", "a" } }, "nofial: unknown option; did you mean nofail?" },
+	{ { { "-o", "coment=x", "a" } }, "coment=x: unknown option; did you mean comment?" },
+	{ { { "-o", "uid=0", "a" } }, "uid=0: " SEE_HELP },
+	{ { { "-o", "nonsense", "a" } }, "nonsense: " SEE_HELP },
+	{ { { "-o", "r", "a" } }, "r: " SEE_HELP },
+	{ { { "-o", "=5", "a" } }, "=5: " SEE_HELP },
+	{ { { "-o", "x", "a" } }, "x: " SEE_HELP },
+	/* Values. */
+	{ { { "-o", "ro=1", "a" } }, "ro=1: takes no value; expected ro" },
+	{ { { "-o", "ro=", "a" } }, "ro=: takes no value; expected ro" },
+	{ { { "-o", "defaults=1", "a" } }, "defaults=1: takes no value; expected defaults" },
+	{ { { "-o", "fsname", "a" } }, "fsname: needs a value; expected fsname=NAME" },
+	{ { { "-o", "fsname=", "a" } }, "fsname=: the value is empty; expected fsname=NAME" },
+	{ { { "-o", "subtype=,ro", "a" } }, "subtype=: the value is empty; expected subtype=NAME" },
+	{ { { "-o", "entry_timeout", "a" } },
+	  "entry_timeout: needs a value; expected entry_timeout=1" },
+	{ { { "-o", "passthrough", "a" } },
+	  "passthrough: needs a value; expected passthrough=auto or passthrough=off" },
+	{ { { "-o", "passthrough=on", "a" } },
+	  "passthrough=on: no such value; expected passthrough=auto or passthrough=off" },
+	{ { { "-o", "attr_timeout=abc", "a" } },
+	  "attr_timeout=abc: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "attr_timeout=1s", "a" } },
+	  "attr_timeout=1s: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "attr_timeout=1.2.3", "a" } },
+	  "attr_timeout=1.2.3: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "attr_timeout=nan", "a" } },
+	  "attr_timeout=nan: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "attr_timeout=inf", "a" } },
+	  "attr_timeout=inf: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "attr_timeout= 1", "a" } },
+	  "attr_timeout= 1: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "attr_timeout=.", "a" } },
+	  "attr_timeout=.: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "attr_timeout=-", "a" } },
+	  "attr_timeout=-: not a number of seconds; " EXPECTED_SECONDS("attr_timeout") },
+	{ { { "-o", "negative_timeout=-1", "a" } },
+	  "negative_timeout=-1: too small; " EXPECTED_SECONDS("negative_timeout") },
+	{ { { "-o", "entry_timeout=31536001", "a" } },
+	  "entry_timeout=31536001: too large; " EXPECTED_SECONDS("entry_timeout") },
+	{ { { "-o", "entry_timeout=31536000.1", "a" } },
+	  "entry_timeout=31536000.1: too large; " EXPECTED_SECONDS("entry_timeout") },
+	/* What can't be. */
+	{ { { "-o", "allow_other,allow_root", "a" } },
+	  "allow_other,allow_root: only one of them can be" },
+	{ { { "-o", "allow_root", "a", "-o", "allow_other" } },
+	  "allow_other,allow_root: only one of them can be" },
+	{ { { "-o", "remount,ro", "a" } },
+	  "remount: not supported yet; umount, then mount again with the new options" },
+	/* What the user wrote can neither break the line nor push the rest off it. */
+	{ { { "-o", "a\nb\x1b[31m\x7f", "a" } }, "a?b?[31m?: " SEE_HELP },
+	{ { { "a", "b",
+	      "0123456789012345678901234567890123456789012345678901234567890123456789" } },
+	  "012345678901234567890123456789012345678901234567890123456789...: too many arguments; "
+	  EXPECTED_USAGE },
+	{ { { "a", "b",
+	      "01234567890123456789012345678901234567890123456789012345678\xc3\xa9 56789" } },
+	  "01234567890123456789012345678901234567890123456789012345678...: too many arguments; "
+	  EXPECTED_USAGE },
+};
+
+START_TEST(test_refusal)
+{
+	char err[OPTIONS_ERR_LEN];
+	struct options o;
+
+	ck_assert_int_eq(parse(&o, &refusals[_i].line, err), 1);
+	ck_assert_str_eq(err, refusals[_i].err);
+	options_deinit(&o);
+}
+END_TEST
+
+/* A huge number is too large, not infinite or undefined. */
+START_TEST(test_long_number)
+{
+	char list[1024] = "attr_timeout=", err[OPTIONS_ERR_LEN];
+	size_t len = strlen(list);
+	struct options o;
+
+	memset(list + len, '9', sizeof(list) - len - 1);
+	memcpy(list + sizeof(list) - 4, ".99", 4);
+	ck_assert_int_eq(parse(&o, &(struct line){ { "-o", list, "/s" } }, err), 1);
+	ck_assert_ptr_nonnull(strstr(err, "...: too large; " EXPECTED_SECONDS("attr_timeout")));
+	options_deinit(&o);
+
+	/* Nor do many decimals become infinity divided by infinity. */
+	memcpy(list + len, "0.5", 3);
+	list[sizeof(list) - 4] = '9';
+	PARSE_OK(&o, "-o", list, "/s");
+	ck_assert_double_eq_tol(o.attr_timeout, 0.6, 1e-8);
+	options_deinit(&o);
+}
+END_TEST
+
+START_TEST(test_short_error_buffer)
+{
+	char *argv[] = { (char *)"overdrive", NULL };
+	char err[4] = "xyz";
+	struct options o;
+
+	options_init(&o);
+	ck_assert_int_eq(options_parse(&o, 1, argv, err, sizeof(err)), 1);
+	ck_assert_str_eq(err, "SOU");
+	ck_assert_int_eq(options_parse(&o, 1, argv, NULL, 0), 1);
+	ck_assert_int_eq(options_parse(&o, 0, argv + 1, err, sizeof(err)), 1);
+	options_deinit(&o);
+}
+END_TEST
+
+static size_t target_size(enum option_type type)
+{
+	switch (type) {
+	case OPTION_FLAG:
+	case OPTION_CHOICE:
+		return sizeof(int);
+	case OPTION_SECONDS:
+		return sizeof(double);
+	case OPTION_STRING:
+		return sizeof(char *);
+	case OPTION_IGNORED:
+	case OPTION_REFUSED:
+		break;
+	}
+	return 0;
+}
+
+START_TEST(test_table)
+{
+	size_t n;
+	const struct option_def *table = options_table(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct option_def *def = &table[i];
+
+		ck_assert(def->name && *def->name && strlen(def->name) <= NEAREST_NAME_MAX);
+		ck_assert(def->help && *def->help);
+		ck_assert_uint_le(def->target + target_size(def->type), sizeof(struct options));
+		ck_assert_int_eq(!!def->choices, def->type == OPTION_CHOICE);
+		if (def->type == OPTION_SECONDS || def->type == OPTION_STRING)
+			ck_assert_ptr_nonnull(def->arg);
+		if (def->type == OPTION_SECONDS)
+			ck_assert(def->min < def->max && def->example);
+		for (size_t j = 0; j < i; j++)
+			ck_assert_str_ne(def->name, table[j].name);
+	}
+}
+END_TEST
+
+/* Each name of the table is in the help, and the help fits a terminal. */
+START_TEST(test_help)
+{
+	char *text = NULL, *line, *save;
+	size_t size, n, flags_n;
+	const struct option_def *table = options_table(&n);
+	const struct option_flag *flags = options_flags(&flags_n);
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_ptr_nonnull(out);
+	options_print_help(out);
+	fclose(out);
+	for (size_t i = 0; i < n; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), " %s", table[i].name);
+		if (table[i].type != OPTION_REFUSED)
+			ck_assert_msg(strstr(text, name), "%s", name);
+	}
+	for (size_t i = 0; i < flags_n; i++)
+		ck_assert(strstr(text, (char[]){ ' ', '-', flags[i].letter, '\0' }));
+	ck_assert(strstr(text, "passthrough=auto|off"));
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		ck_assert_msg(strlen(line) <= 80, "%s", line);
+	free(text);
+}
+END_TEST
+
+static const struct {
+	const char *a, *b;
+	unsigned int distance;
+} distances[] = {
+	{ "", "", 0 },	       { "a", "", 1 },	       { "", "abc", 3 },
+	{ "same", "same", 0 }, { "SaMe", "same", 0 },  { "nofial", "nofail", 1 },
+	{ "abcd", "badc", 2 }, { "kitten", "sitting", 3 }, { "ca", "abc", 3 },
+	{ "0123456789012345678901234567890", "0123456789012345678901234567890", 0 },
+	{ "01234567890123456789012345678901", "a", NEAREST_FAR },
+	{ "a", "01234567890123456789012345678901", NEAREST_FAR },
+};
+
+START_TEST(test_distance)
+{
+	const char *a = distances[_i].a, *b = distances[_i].b;
+
+	ck_assert_uint_eq(nearest_distance(a, strlen(a), b), distances[_i].distance);
+	ck_assert_uint_eq(nearest_distance(b, strlen(b), a), distances[_i].distance);
+}
+END_TEST
+
+/* xorshift64: the same lines on each machine. */
+static unsigned int draw(unsigned long long *state, unsigned int below)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return (unsigned int)(*state >> 32) % below;
+}
+
+/* Pieces that reach far into the parser, mixed with arbitrary bytes. */
+static void draw_argument(unsigned long long *state, char *buf, size_t size)
+{
+	static const char *const pieces[] = {
+		"-o", "-", "--", "=", ",", "\\", "\\,", "-f", "-h", "-d", "-t", "/s", ".", "9",
+		"help", "x-", "remount", "1e9", "nan", "-1", "\n", "\xc3\xa9", "\xff", "%s%n",
+	};
+	size_t n, len = 0;
+	const struct option_def *table = options_table(&n);
+
+	buf[0] = '\0';
+	for (unsigned int count = draw(state, 8); count; count--) {
+		char byte[2] = { (char)(1 + draw(state, 255)), '\0' };
+		const char *piece = byte;
+		unsigned int kind = draw(state, 5);
+
+		if (kind < 2)
+			piece = pieces[draw(state, ROWS(pieces))];
+		else if (kind < 4)
+			piece = table[draw(state, (unsigned int)n)].name;
+		len += (size_t)snprintf(buf + len, size - len, "%s", piece);
+		if (len >= size)
+			return;
+		if (draw(state, 40) == 0)	/* now and then a very long one */
+			count += 30;
+	}
+}
+
+/* Whatever is said: it is either taken, or refused with one line that was not cut off. */
+START_TEST(test_random_lines)
+{
+	unsigned long long state = 0x9e3779b97f4a7c15ULL;
+	int taken = 0, refused = 0;
+
+	for (int round = 0; round < 50000; round++) {
+		static char args[ARGS_MAX][400];
+		struct line line = { { NULL } };
+		char err[OPTIONS_ERR_LEN];
+		struct options o;
+		unsigned int count = draw(&state, 6);
+		int ret;
+
+		for (unsigned int i = 0; i < count; i++) {
+			draw_argument(&state, args[i], sizeof(args[i]));
+			line.args[i] = args[i];
+		}
+		ret = parse(&o, &line, err);
+		ck_assert_int_eq(ret, err[0] ? 1 : 0);
+		ck_assert_uint_lt(strlen(err), OPTIONS_ERR_LEN - 1);
+		for (const char *s = err; *s; s++)
+			ck_assert((unsigned char)*s >= 0x20 && *s != 0x7f);
+		if (!ret && !o.show_help && !o.show_version) {
+			ck_assert(o.source && *o.source);
+			ck_assert(!o.mountpoint || *o.mountpoint);
+			ck_assert(o.attr_timeout == OPTIONS_TIMEOUT_AUTO ||
+				  (o.attr_timeout >= 0 && o.attr_timeout <= OPTIONS_TIMEOUT_MAX));
+		}
+		*(ret ? &refused : &taken) += 1;
+		options_deinit(&o);
+	}
+	/* A generator that only ever reaches one side tests little. */
+	ck_assert_int_gt(taken, 1000);
+	ck_assert_int_gt(refused, 1000);
+}
+END_TEST
+
+static Suite *options_suite(void)
+{
+	Suite *suite = suite_create("options");
+	TCase *tc = tcase_create("options");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, test_arrangement, 0, ROWS(arrangements));
+	tcase_add_test(tc, test_nothing_said);
+	tcase_add_loop_test(tc, test_effect, 0, ROWS(effects));
+	tcase_add_loop_test(tc, test_name, 0, ROWS(names));
+	tcase_add_test(tc, test_subtype);
+	tcase_add_loop_test(tc, test_timeout, 0, ROWS(timeouts));
+	tcase_add_loop_test(tc, test_show, 0, ROWS(shows));
+	tcase_add_loop_test(tc, test_refusal, 0, ROWS(refusals));
+	tcase_add_test(tc, test_long_number);
+	tcase_add_test(tc, test_short_error_buffer);
+	tcase_add_test(tc, test_table);
+	tcase_add_test(tc, test_help);
+	tcase_add_loop_test(tc, test_distance, 0, ROWS(distances));
+	tcase_add_test(tc, test_random_lines);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
+
+int main(void)
+{
+	SRunner *runner = srunner_create(options_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
