@@ -20,7 +20,13 @@ if [[ -z ${OVERDRIVE-} ]]; then
 	done
 	OVERDRIVE=$_repo/$_build/src/overdrive
 	OVERDRIVECTL=$_repo/$_build/src/overdrivectl
-	TESTS_BIN=$_repo/$_build/tests
+	# The programs have a directory each, under the same name.
+	TESTS_BIN=$_repo/$_build/tests/bin
+	if mkdir -p "$TESTS_BIN" 2>/dev/null; then
+		for _program in "$_repo/$_build"/tests/mount/*/*; do
+			[[ ! -f $_program || ! -x $_program ]] || ln -sf "$_program" "$TESTS_BIN"
+		done
+	fi
 fi
 export OVERDRIVE OVERDRIVECTL TESTS_BIN
 export LC_ALL=C.UTF-8

@@ -177,6 +177,15 @@ static int read_groups(int proc, pid_t pid, gid_t *list, int room)
 	return count;
 }
 
+void creds_writeback(struct creds *c)
+{
+	if (!c->switching)
+		return;
+	creds_rest(c);
+	set_effective(c, CAPS_RESTING | CAP(FSETID));
+	c->state = CREDS_CALLER;
+}
+
 int creds_grouped(struct creds *c, uid_t uid, gid_t gid, pid_t pid)
 {
 	autofree gid_t *list = NULL;

@@ -51,7 +51,9 @@ int creds_init(struct creds *creds, int proc);
 void creds_rest(struct creds *creds);
 /* What is made belongs to the caller, and is charged to him. */
 void creds_caller(struct creds *creds, uid_t uid, gid_t gid);
-/* The same with his supplementary groups: where SOURCE looks at them (setgid bits). 0 or -errno. */
+/* The page cache writes, for nobody in particular: a store through mmap never clears setuid. */
+void creds_writeback(struct creds *creds);
+/* The same as creds_caller() with his supplementary groups: where SOURCE looks at them (setgid bits). 0 or -errno. */
 int creds_grouped(struct creds *creds, uid_t uid, gid_t gid, pid_t pid);
 /* SOURCE itself is to decide, as it would for the caller. -errno if his groups can't be read. */
 int creds_strict(struct creds *creds, uid_t uid, gid_t gid, pid_t pid);

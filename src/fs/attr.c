@@ -118,6 +118,10 @@ static int change_times(int fd, const struct stat *attr, int to_set)
 	return or_errno(utimensat(fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
 }
 
+#define SET_ANYTHING                                                                           \
+	(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE |     \
+	 FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
+
 static int change(fuse_req_t req, struct fs *fs, int fd, const struct stat *attr, int to_set,
 		  struct fuse_file_info *fi)
 {
@@ -126,7 +130,9 @@ static int change(fuse_req_t req, struct fs *fs, int fd, const struct stat *attr
 	fs_as_caller(req);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		err = change_mode(req, fs, fd, attr->st_mode & 07777);
-	if (!err && (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
+	/* Nothing at all to set is chown(-1, -1): it clears setuid and moves ctime. */
+	if (!err && ((to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) ||
+		     !(to_set & SET_ANYTHING)))
 		err = change_owner(req, fd, attr, to_set);
 	if (!err && (to_set & FUSE_SET_ATTR_SIZE))
 		err = change_size(fs, fd, attr->st_size, fi);

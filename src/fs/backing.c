@@ -61,6 +61,17 @@ static void refuse_passthrough(struct fs *fs, int err)
 			 "page cache of FUSE instead", strerror(-err));
 }
 
+/*
+ * Whether a write clears setuid and setgid depends on who writes, but backing I/O has one identity
+ * for all: such a file's data comes to us, who act as the caller.
+ */
+static bool has_setid(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID));
+}
+
 /* Settles the way of an inode that nobody has open. 0, or -errno for this open alone. */
 static int choose_way(struct fs *fs, struct open_inode *oi, int fd, bool real)
 {
@@ -68,6 +79,8 @@ static int choose_way(struct fs *fs, struct open_inode *oi, int fd, bool real)
 
 	oi->way = WAY_CACHED;
 	if (!atomic_load_explicit(&fs->passthrough, memory_order_relaxed))
+		return 0;
+	if (has_setid(fd))
 		return 0;
 	if (!real && !fs->tree.kernel.has[KERNEL_PASSTHROUGH_PATH])
 		return -EBADF;
@@ -81,16 +94,6 @@ static int choose_way(struct fs *fs, struct open_inode *oi, int fd, bool real)
 		return id;
 	refuse_passthrough(fs, id);
 	return 0;
-}
-
-static struct open_inode *open_inode_of(struct node *node)
-{
-	if (!node->open) {
-		node->open = calloc(1, sizeof(*node->open));
-		if (node->open)
-			node->open->pin = -1;
-	}
-	return node->open;
 }
 
 /* Nothing is left that needs it. Called with the node's lock held. */
@@ -121,7 +124,9 @@ int backing_attach(struct fs *fs, struct node *node, struct openfile *of, int fd
 	int result = -ENOMEM;
 
 	node_lock(fs->tree.nodes, node);
-	oi = open_inode_of(node);
+	if (!node->open)
+		node->open = open_inode_new();
+	oi = node->open;
 	if (oi) {
 		result = oi->way == WAY_NONE ? choose_way(fs, oi, fd, real) : 0;
 		if (!result && oi->way == WAY_CACHED && !real)

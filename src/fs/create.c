@@ -38,9 +38,10 @@ static int create_or_open(fuse_req_t req, int directory, const char *name, mode_
 {
 	int fd;
 
-	fs_as_caller(req);
-	fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_EXCL |
-			     O_CLOEXEC, mode & 07777));
+	fd = fs_as_maker(req, mode);
+	if (!fd)
+		fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_EXCL |
+				     O_CLOEXEC, mode & 07777));
 	if (fd == -EEXIST && !(flags & O_EXCL))
 		fd = open_existing(req, directory, name, flags);
 	fs_rest();
@@ -109,9 +110,11 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_
 	worker_may_block(worker_self());
 	err = fs_reach(fs, parent, &lease);
 	if (!err) {
-		fs_as_caller(req);
-		fd = or_errno(openat(lease.fd, ".", flags_for_source(fi->flags) | O_TMPFILE |
-				     (fi->flags & O_EXCL) | O_CLOEXEC, mode & 07777));
+		fd = fs_as_maker(req, mode);
+		if (!fd)
+			fd = or_errno(openat(lease.fd, ".", flags_for_source(fi->flags) |
+					     O_TMPFILE | (fi->flags & O_EXCL) | O_CLOEXEC,
+					     mode & 07777));
 		fs_rest();
 		tree_return(&fs->tree, &lease);
 		err = fd < 0 ? fd : 0;

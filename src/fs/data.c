@@ -54,13 +54,25 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	reply_buf(req, w->out, done);
 }
 
+/* As the caller; his groups count where a write would clear setgid. */
+static int become_writer(fuse_req_t req, int fd, const struct fuse_file_info *fi)
+{
+	struct stat st;
+
+	fs_as_caller(req);
+	if (fi->kill_suidgid && fstat(fd, &st) == 0 && (st.st_mode & S_ISGID))
+		return fs_as_caller_with_groups(req);
+	return 0;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
 	struct worker *w = worker_self();
-	ssize_t n;
+	ssize_t n = 0;
+	int err = 0;
 
 	(void)ino;
 	worker_may_block(w);
@@ -68,14 +80,18 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		reply_err(req, -EBADF);
 		return;
 	}
-	/* From the page cache (mmap) the caller is unknown: then nobody in particular writes. */
-	if (!fi->writepage) {
+	if (fi->writepage) { /* stored through mmap: the caller is unknown */
+		creds_writeback(&w->creds);
+	} else {
 		follow_flags(of, fi->flags);
-		fs_as_caller(req);
+		err = become_writer(req, of->fd, fi);
 	}
-	n = pwrite(of->fd, buf, size, off);
-	if (n < 0) {
-		reply_err(req, -errno);
+	if (!err) {
+		n = pwrite(of->fd, buf, size, off);
+		err = n < 0 ? -errno : 0;
+	}
+	if (err) {
+		reply_err(req, err);
 		return;
 	}
 	stats_add(&w->stats->bytes[STATS_WRITE_CACHED], (uint64_t)n);

@@ -67,6 +67,8 @@ int fs_lookup(struct fs *fs, struct node *parent, int directory, const char *nam
 /* Acts as the caller for what follows (see creds.h). The worker rests again after the request. */
 void fs_as_caller(fuse_req_t req);
 int fs_as_caller_with_groups(fuse_req_t req);
+/* To make an object of this mode: whether setgid stays is settled by the caller's groups. */
+int fs_as_maker(fuse_req_t req, mode_t mode);
 void fs_rest(void);
 
 /* The name of descriptor fd relative to a worker's working directory, which is /proc/self/fd. */

@@ -20,6 +20,9 @@ static void refuse_defaults(struct fuse_conn_info *conn)
 	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_MOVE);
 	/* The kernel would own size and mtime, and passthrough would be off. */
 	fuse_unset_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
+	/* The kernel would let us truncate before it finds that the file is being executed, and the
+	 * open fails with ETXTBSY over a file that is empty already. */
+	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	/* Always readdirplus: it refreshes attributes in bulk (PLATFORM.md 11). */
 	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
 	/* Nodeids say nothing to another session, so file handles must not be given out. */
@@ -49,7 +52,6 @@ static void agree_on_data(struct fuse_conn_info *conn)
 {
 	want(conn, FUSE_CAP_ASYNC_READ);
 	want(conn, FUSE_CAP_ASYNC_DIO);
-	want(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	want(conn, FUSE_CAP_AUTO_INVAL_DATA);
 	/* Interrupts would take a lock of libfuse's for each request; native disk waits can't be
 	 * interrupted either. */

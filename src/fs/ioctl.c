@@ -114,6 +114,9 @@ static void pass_on(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, struct fus
 	fs_as_caller(req);
 	err = or_errno(ioctl(fd, native_command(cmd), &data));
 	fs_rest();
+	/* The kernel does not know that this changes ctime. Attributes only: -1 spares the data. */
+	if (err >= 0 && in)
+		fuse_lowlevel_notify_inval_inode(fs_of(req)->fuse, ino, -1, 0);
 	if (err < 0)
 		reply_err(req, err);
 	else

@@ -71,7 +71,8 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct parent p;
 	int err = parent_reach(&p, req, parent);
 
-	fs_as_caller(req);
+	if (!err)
+		err = fs_as_maker(req, mode);
 	if (!err)
 		err = or_errno(mknodat(p.lease.fd, name, mode, rdev));
 	reply_made(req, &p, name, err);
@@ -119,7 +120,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	reply_made(req, &p, name, err);
 }
 
-/* What a name meant before it is taken away, if that matters to anybody. */
+/* What a name meant before it is taken away. */
 struct victim {
 	struct node *node; /* counted; NULL: unknown to the kernel */
 	int fd;            /* O_PATH, or -1 */
@@ -135,53 +136,54 @@ static bool in_use(struct fs *fs, struct node *node)
 	return used;
 }
 
-/*
- * A directory may be somebody's working directory, and without handles an open file can't be
- * reached by a name that is gone: those are held by a descriptor from now until they are
- * forgotten, as their users hold them natively. Nothing else is: it would pin the space.
- */
 static void victim_find(struct fs *fs, int directory, const char *name, struct victim *v)
 {
-	v->fd = -1;
-	v->node = tree_known(&fs->tree, directory, name);
-	if (!v->node)
-		return;
-	if (v->node->type == S_IFDIR || v->node->handle_type == IDENTITY_BY_NUMBER)
-		v->fd = source_open_child(directory, name, false);
+	v->node = NULL;
+	v->fd = source_open_child(directory, name, false);
+	if (v->fd >= 0)
+		v->node = tree_known(&fs->tree, v->fd);
 }
 
 static void pin(struct fs *fs, struct node *node, int *fd)
 {
 	node_lock(fs->tree.nodes, node);
-	if (!node->open) {
-		node->open = calloc(1, sizeof(*node->open));
-		if (node->open)
-			node->open->pin = -1;
-	}
+	if (!node->open)
+		node->open = open_inode_new();
 	if (node->open && node->open->pin < 0)
 		node->open->pin = steal_fd(fd);
 	node_unlock(fs->tree.nodes, node);
 }
 
-/* After the name is gone (or, on failure, still there). */
-static void victim_done(struct fs *fs, struct victim *v, bool deleted)
+/*
+ * A deleted object may still be in use in ways that we are not told of: somebody's working
+ * directory, an O_PATH descriptor, a fifo, a look-up that is about to become an open. So it is held
+ * by a descriptor until the kernel forgets it, as its users hold it natively. Only a file whose
+ * blocks would be missed, and that nobody has open, goes at once: whoever deletes a large file on a
+ * full disk counts on the space.
+ */
+#define PIN_MAX_BLOCKS (1u << 20 >> 9) /* 1 MiB in st_blocks' units of 512 bytes */
+
+static void victim_deleted(struct fs *fs, struct victim *v)
 {
 	struct stat st;
 
-	if (!v->node)
-		return;
-	if (deleted) {
-		fdcache_drop(fs->tree.fdcache, v->node->id);
-		if (v->fd >= 0 && (v->node->type == S_IFDIR ||
-				   (fstat(v->fd, &st) == 0 && st.st_nlink == 0))) {
-			node_detach(fs->tree.nodes, v->node);
-			if (v->node->type == S_IFDIR || in_use(fs, v->node))
-				pin(fs, v->node, &v->fd);
-		}
-	}
+	fdcache_drop(fs->tree.fdcache, v->node->id);
+	if (fstat(v->fd, &st) < 0 || (!S_ISDIR(st.st_mode) && st.st_nlink))
+		return; /* it has other names */
+	node_detach(fs->tree.nodes, v->node);
+	if (!S_ISREG(st.st_mode) || st.st_blocks <= PIN_MAX_BLOCKS || in_use(fs, v->node))
+		pin(fs, v->node, &v->fd);
+}
+
+/* After the name is gone or, on failure, still there. */
+static void victim_done(struct fs *fs, struct victim *v, bool deleted)
+{
+	if (v->node && deleted)
+		victim_deleted(fs, v);
 	if (v->fd >= 0)
 		close(v->fd);
-	node_forget(fs->tree.nodes, v->node, 1);
+	if (v->node)
+		node_forget(fs->tree.nodes, v->node, 1);
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
@@ -216,13 +218,14 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* Without handles, a node's place is the way to it: it follows the rename. */
 static void follow(struct fs *fs, struct node *parent, int directory, const char *name)
 {
-	struct node *node = fs->tree.source.by_handle ? NULL
-						      : tree_known(&fs->tree, directory, name);
+	struct victim moved;
 
-	if (!node)
+	if (fs->tree.source.by_handle)
 		return;
-	node_moved(fs->tree.nodes, node, parent, name);
-	node_forget(fs->tree.nodes, node, 1);
+	victim_find(fs, directory, name, &moved);
+	if (moved.node)
+		node_moved(fs->tree.nodes, moved.node, parent, name);
+	victim_done(fs, &moved, false);
 }
 
 static int do_rename(fuse_req_t req, struct parent *from, const char *name, struct parent *to,

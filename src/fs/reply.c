@@ -124,6 +124,12 @@ void fs_as_caller(fuse_req_t req)
 	creds_umask(creds, ctx->umask);
 }
 
+int fs_as_maker(fuse_req_t req, mode_t mode)
+{
+	fs_as_caller(req);
+	return mode & S_ISGID ? fs_as_caller_with_groups(req) : 0;
+}
+
 int fs_as_caller_with_groups(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);

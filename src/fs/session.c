@@ -38,7 +38,7 @@ struct in_header {
 struct session {
 	struct fs *fs;
 	_Atomic uint32_t lead; /* futex: 1 while somebody leads */
-	_Atomic uint32_t idle; /* workers that wait for the lead */
+	_Atomic uint32_t idle; /* workers that wait for the lead, or are about to */
 	_Atomic uint32_t threads;
 	_Atomic bool ended;
 	_Atomic int error;
@@ -76,13 +76,12 @@ static bool try_lead(struct session *s)
 	return atomic_compare_exchange_strong(&s->lead, &free, 1);
 }
 
-/* Waits for the lead. False: the worker is not needed any more. */
-static bool take_lead(struct session *s)
+/* Waits for the lead. False: the worker is not needed any more. It is counted as idle already. */
+static bool wait_for_lead(struct session *s)
 {
 	static const struct timespec patience = {.tv_sec = 10};
 	bool wanted = true;
 
-	atomic_fetch_add(&s->idle, 1);
 	while (!atomic_load(&s->ended) && !try_lead(s)) {
 		uint64_t before = clock_ns();
 
@@ -95,6 +94,14 @@ static bool take_lead(struct session *s)
 	}
 	atomic_fetch_sub(&s->idle, 1);
 	return wanted && !atomic_load(&s->ended);
+}
+
+static bool take_lead(struct session *s)
+{
+	if (try_lead(s))
+		return true;
+	atomic_fetch_add(&s->idle, 1);
+	return wait_for_lead(s);
 }
 
 static int worker_spawn(struct session *s);
@@ -190,11 +197,10 @@ static void process(struct session *s, struct worker *w, size_t size)
 /* Receives and answers until the worker is not needed any more. */
 static void serve(struct session *s, struct worker *w)
 {
-	while (w->leading || try_lead(s) || take_lead(s)) {
-		ssize_t n;
+	/* Who started the worker has counted it as idle, so that nobody starts another meanwhile. */
+	for (w->leading = wait_for_lead(s); w->leading; w->leading = w->leading || take_lead(s)) {
+		ssize_t n = receive(s, w);
 
-		w->leading = true;
-		n = receive(s, w);
 		if (n <= 0) {
 			end(s, (int)n);
 			return;
@@ -235,6 +241,7 @@ static void *worker_main(void *argument)
 		err = -errno;
 	if (err) {
 		log_line(LOG_ERR, "a worker can't start: %s", strerror(-err));
+		atomic_fetch_sub(&s->idle, 1);
 		if (atomic_load(&s->threads) == 1)
 			end(s, err); /* nobody is left to serve */
 	} else {
@@ -294,13 +301,16 @@ static int worker_spawn(struct session *s)
 	if (!w)
 		return -EAGAIN;
 	atomic_fetch_add(&s->threads, 1);
+	atomic_fetch_add(&s->idle, 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	err = pthread_create(&thread, &attr, worker_main, w);
 	pthread_attr_destroy(&attr);
-	if (err)
+	if (err) {
+		atomic_fetch_sub(&s->idle, 1);
 		worker_retire(w);
+	}
 	return -err;
 }
 

@@ -13,6 +13,15 @@ struct openfile_table {
 	struct slab *slab;
 };
 
+struct open_inode *open_inode_new(void)
+{
+	struct open_inode *open = calloc(1, sizeof(*open));
+
+	if (open)
+		open->pin = -1;
+	return open;
+}
+
 void open_inode_free(struct open_inode *open)
 {
 	if (!open)

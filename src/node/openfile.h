@@ -26,6 +26,8 @@ struct open_inode {
 	int pin;        /* O_PATH descriptor of a deleted object that is still in use, or -1 */
 };
 
+/* With no opens and no pin; NULL without memory. */
+struct open_inode *open_inode_new(void);
 /* Closes the pin; accepts NULL. A backing id must have been closed before. */
 void open_inode_free(struct open_inode *open);
 

@@ -85,17 +85,14 @@ int tree_lookup(struct tree *t, struct node *parent, int directory, const char *
 	return err;
 }
 
-struct node *tree_known(struct tree *t, int directory, const char *name)
+struct node *tree_known(struct tree *t, int fd)
 {
 	struct identity id;
 	struct statx stx;
 
-	if (t->source.by_handle && identity_of(directory, name, &id) == 0)
-		return node_ref_known(t->nodes, &id);
-	if (statx(directory, name, AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, &stx) < 0)
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, &stx) < 0 ||
+	    identify(t, fd, &stx, &id) != 0)
 		return NULL;
-	identity_by_number(makedev(stx.stx_dev_major, stx.stx_dev_minor), stx.stx_ino,
-			   birth_ns(&stx), &id);
 	return node_ref_known(t->nodes, &id);
 }
 

@@ -50,7 +50,7 @@ int tree_lookup(struct tree *tree, struct node *parent, int directory, const cha
 int tree_adopt(struct tree *tree, struct node *parent, const char *name, int fd,
 	       struct child *child);
 
-/* The node of a name, if the kernel knows it: counted, or NULL. For what is about to be deleted. */
-struct node *tree_known(struct tree *tree, int directory, const char *name);
+/* The node of an open object, if the kernel knows it: counted, or NULL. */
+struct node *tree_known(struct tree *tree, int fd);
 
 #define TREE_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME)

@@ -10,8 +10,7 @@ LONG=${LONG:-${OVERDRIVE_LONG:-0}}
 
 # ------------------------------------------------------------------- measuring
 
-# The daemon's hard limit of descriptors, from its start; it can't be raised
-# from within, as even root's hard limit is lowered for good only by itself.
+# The daemon's limit of descriptors, soft and hard, from its start.
 limit_descriptors() { # N: for the od_mount that follows
 	local real=$OVERDRIVE
 	printf '#!/bin/sh\nulimit -n %d\nexec "%s" "$@"\n' "$1" "$real" >"$T/limited"
@@ -38,6 +37,11 @@ watch_descriptors() { # PID STOP OUT
 
 anon_bytes() { # PID
 	awk '/^RssAnon/ { print $2 * 1024 }' "/proc/$1/status"
+}
+
+end_process() { # PID
+	kill "$1" 2>/dev/null || true
+	_gone_within 5 "$1" || kill -KILL "$1"
 }
 
 field() { # MOUNT JQ-PATH
@@ -189,6 +193,7 @@ for line in sys.stdin:
 held=()
 hold() { # DIR FIRST LAST r|w|rw: sets held to COUNT ERRORS FAILED
 	coproc HOLDER { exec python3 -c "$HOLD" "$@"; }
+	cleanup_fn end_process "$HOLDER_PID"
 	IFS=' ' read -r -a held <&"${HOLDER[0]}"
 }
 
@@ -321,7 +326,7 @@ test_out_of_descriptors() {
 # three rounds: the machine may be busy, but a request that waits for the slow
 # one waits in each.
 hot_requests() { # DIR
-	python3 - "$@" <<-'END'
+	timeout 120 python3 - "$@" <<-'END'
 		import os, sys, time
 		top = sys.argv[1]
 		names = [f"{top}/f{i}" for i in range(50)]
@@ -378,6 +383,10 @@ hot_files() { # DIR
 	for i in {0..49}; do echo hot >"$1/f$i"; done
 }
 
+thaw() { # DIR: at exit, where it may be thawed already
+	fsfreeze -u "$1" 2>/dev/null || true
+}
+
 # Requests that write: SOURCE's filesystem is frozen, so they wait for the thaw.
 frozen() { # FS
 	local i pids=() pid
@@ -390,14 +399,13 @@ frozen() { # FS
 	od_mount "$T/img/src" "$T/mnt"
 	hot_requests "$T/mnt/hot" >/dev/null
 	sync
-	cleanup_fn fsfreeze -u "$T/img"
+	cleanup_fn thaw "$T/img"
 	fsfreeze -f "$T/img"
 	touch "$T/mnt/cold/0" &
 	pids+=($!)
 	sleep 0.3
 	kill -0 "${pids[0]}" || fail "the freeze holds up nothing"
 	all_quick "$(hot_requests "$T/mnt/hot")" "behind one create that hangs"
-	mkdir "$T/mnt/hot" 2>/dev/null || true # exists: nothing to write
 	for i in {1..10}; do
 		# Each in its own way, most of them waiting for the first in the kernel.
 		case $((i % 5)) in
@@ -434,11 +442,6 @@ nbd_say() { # SOCKET LETTER
 	END
 }
 
-end_process() { # PID
-	kill "$1" 2>/dev/null || true
-	_gone_within 5 "$1" || kill -KILL "$1"
-}
-
 # A disk at $T/disk, which is $T/nbd.img behind nbdkit.
 make_nbd() { # SIZE NBDKIT-ARGS...
 	local size=$1 end pid
@@ -468,12 +471,12 @@ test_slow_reads() {
 	need_fuse
 	requires python3 mkfs.ext4
 	scratch
-	make_nbd 256M --filter=pause "pause-control=$T/pause"
-	loop=$(losetup --show -f "$T/disk") || skip "no loop device"
+	make_nbd 2G --filter=pause "pause-control=$T/pause"
+	loop=$(losetup --direct-io=on --show -f "$T/disk") || skip "no loop device"
 	cleanup_fn losetup -d "$loop"
-	mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$loop"
+	mkfs.ext4 -q "$loop"
 	mkdir "$T/img" "$T/mnt"
-	mount -o noatime "$loop" "$T/img"
+	mount -o noatime,noinit_itable,inode_readahead_blks=0 "$loop" "$T/img"
 	cleanup_fn _umount_soon "$T/img"
 	hot_files "$T/img/src/hot"
 	for i in {0..15}; do

@@ -80,11 +80,11 @@ enum {
 #define SHOWFD(o, fd) ops_show(o, "fstat " #fd, fd, "")
 
 /* Does CALL, and says which times of PATH that changed. */
-#define TIMES(o, path, call)                                \
-	do {                                                \
-		struct stat before_ = ops_lstat(path);      \
-		ops_tick();                                 \
-		TRY(o, call);                               \
+#define TIMES(o, path, call)                                          \
+	do {                                                          \
+		struct stat before_ = ops_lstat(path);                \
+		ops_tick();                                           \
+		ops_try(o, #call, (long)(call));                      \
 		ops_changed(o, "times after " #call, &before_, path); \
 	} while (0)
 

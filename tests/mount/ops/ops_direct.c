@@ -48,6 +48,16 @@ static void direct_aligned(struct ops *o)
 	ops_bytes(o, "allocated", got, 4096);
 }
 
+/* What a failed read leaves in the buffer is nobody's business. */
+static void read_at(struct ops *o, const char *step, int fd, char *buf, size_t len, off_t at)
+{
+	ssize_t n = pread(fd, buf, len, at);
+
+	ops_try(o, step, n);
+	if (n > 0)
+		ops_bytes(o, step, buf, (size_t)n);
+}
+
 static void direct_unaligned(struct ops *o)
 {
 	char *buf = aligned(65536);
@@ -55,19 +65,20 @@ static void direct_unaligned(struct ops *o)
 
 	ops_mk_sized(o, "f", 40000);
 	fd = FD(o, open("f", O_RDWR | O_DIRECT));
-	TRY(o, pread(fd, buf, 100, 0));
-	TRY(o, pread(fd, buf, 4096, 1));
-	TRY(o, pread(fd, buf + 1, 4096, 0));
-	TRY(o, pread(fd, buf + 4, 4096, 0));
-	TRY(o, pread(fd, buf + 512, 512, 512));
-	TRY(o, pread(fd, buf, 512, 256));
-	TRY(o, pread(fd, buf, 4097, 0));
-	TRY(o, pread(fd, buf, 1, 39999));
-	TRY(o, pread(fd, buf, 0, 1));
-	TRY(o, pread(fd, buf, 65536, 36864));
-	TRY(o, pread(fd, buf, 4096, 40000));
-	TRY(o, pread(fd, buf, 4096, 40960));
-	TRY(o, pread(fd, buf, 100, 50001));
+	read_at(o, "read 100 bytes at 0", fd, buf, 100, 0);
+	read_at(o, "read 4096 at 1", fd, buf, 4096, 1);
+	read_at(o, "read memory + 1", fd, buf + 1, 4096, 0);
+	read_at(o, "read memory + 4", fd, buf + 4, 4096, 0);
+	read_at(o, "read 512 at 512, memory + 512", fd, buf + 512, 512, 512);
+	read_at(o, "read 512 at 256", fd, buf, 512, 256);
+	read_at(o, "read 4097 at 0", fd, buf, 4097, 0);
+	read_at(o, "read the last byte", fd, buf, 1, 39999);
+	read_at(o, "read 0 bytes at 1", fd, buf, 0, 1);
+	read_at(o, "read across the end", fd, buf, 65536, 36864);
+	read_at(o, "read 4096 at the end, unaligned", fd, buf, 4096, 40000);
+	read_at(o, "read 4096 beyond the end", fd, buf, 4096, 40960);
+	read_at(o, "read 100 beyond the end", fd, buf, 100, 50001);
+	ops_pattern(buf, 65536, 8);
 	TRY(o, pwrite(fd, buf, 100, 0));
 	TRY(o, pwrite(fd, buf, 4096, 1));
 	TRY(o, pwrite(fd, buf + 1, 4096, 0));

@@ -225,8 +225,7 @@ int ops_rm(int dir, const char *name)
 		return unlinkat(dir, name, 0);
 	}
 	clear_flags(dir, name);
-	fchmodat(dir, name, 0700, 0);
-	if (rm_below(dir, name) < 0)
+	if (fchmodat(dir, name, 0700, 0) < 0 || rm_below(dir, name) < 0)
 		return -1;
 	return unlinkat(dir, name, AT_REMOVEDIR);
 }
