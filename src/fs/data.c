@@ -20,6 +20,17 @@ static void follow_flags(struct openfile *of, int flags)
 		of->flags = (of->flags & ~changeable) | (flags & changeable);
 }
 
+/*
+ * A READ on a passthrough handle is the program's own readahead(2) or WILLNEED, which the kernel
+ * would put into FUSE's page cache, where nobody looks. It is passed on to SOURCE's file as a hint;
+ * the error only says that there is no data here, and reaches no program.
+ */
+static void pass_hint_on(fuse_req_t req, int fd, off_t off, size_t size)
+{
+	posix_fadvise(fd, off, (off_t)size, POSIX_FADV_WILLNEED);
+	reply_err(req, -ECANCELED);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -35,10 +46,13 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		reply_err(req, fd < 0 ? fd : -EBADF);
 		return;
 	}
+	if (of->way == WAY_KERNEL) {
+		pass_hint_on(req, fd, off, size);
+		return;
+	}
 	if (size > WORKER_MAX_DATA)
 		size = WORKER_MAX_DATA;
-	if (of->way == WAY_CACHED)
-		follow_flags(of, fi->flags);
+	follow_flags(of, fi->flags);
 	/* The kernel takes a short answer for the end of the file. */
 	while (done < size) {
 		n = pread(fd, w->out + done, size - done, off + (off_t)done);

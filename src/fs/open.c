@@ -71,6 +71,8 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 		of->fd = steal_fd(fd);
 	if (of->way == WAY_CACHED)
 		fi->keep_cache = may_keep_cache(node, of->fd);
+	else /* what FUSE's page cache may hold of it is not looked after from here on */
+		atomic_store_explicit(&node->version, 0, memory_order_relaxed);
 	stats_add(&stats->events[of->way == WAY_KERNEL ? STATS_OPEN_KERNEL : STATS_OPEN_CACHED], 1);
 	return 0;
 }

@@ -391,9 +391,11 @@ int session_join(struct session *s)
 {
 	uint64_t count;
 
-	while (atomic_load(&s->threads))
+	/* Posted by the last worker; the read is also what orders its work before ours. */
+	do
 		if (read(s->done, &count, sizeof(count)) < 0 && errno != EINTR)
 			break;
+	while (atomic_load(&s->threads));
 	return atomic_load(&s->error);
 }
 
