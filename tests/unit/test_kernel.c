@@ -119,19 +119,6 @@ START_TEST(test_lacks)
 }
 END_TEST
 
-/* Its header promises "no FUSE passthrough (needs Linux 6.9)". */
-START_TEST(test_lacks_words)
-{
-	struct kernel k;
-	char text[256];
-
-	memset(&k, true, sizeof(k));
-	k.has[KERNEL_PASSTHROUGH] = false;
-	kernel_lacks(&k, text, sizeof(text));
-	ck_assert_str_eq(text, "no FUSE passthrough (needs Linux 6.9)");
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("kernel");
@@ -143,7 +130,6 @@ int main(void)
 	tcase_add_loop_test(tc, test_hidden, 0, ROWS(versions));
 	tcase_add_test(tc, test_probe_again);
 	tcase_add_test(tc, test_lacks);
-	tcase_add_test(tc, test_lacks_words);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,6 +41,16 @@ static bool zeroed(const void *object, size_t size)
 		if (p[--size])
 			return false;
 	return true;
+}
+
+static uint64_t new_filled(struct slab *slab, unsigned shard, size_t size)
+{
+	uint64_t id;
+	void *object = slab_alloc(slab, shard, &id);
+
+	ck_assert(object && zeroed(object, size));
+	fill(object, size, id);
+	return id;
 }
 
 START_TEST(test_one_object)
@@ -120,7 +131,7 @@ START_TEST(test_shapes)
 	struct slab *slab = slab_new(size, shapes[_i].shards, 20000);
 
 	for (unsigned i = 0; i < COUNT; i++) {
-		fill(slab_alloc(slab, i, &id[i]), size, id[i]);
+		id[i] = new_filled(slab, i, size);
 		ck_assert_uint_eq((uintptr_t)slab_get(slab, id[i]) % 8, 0);
 	}
 	for (int round = 0; round < 3; round++) {
@@ -128,12 +139,8 @@ START_TEST(test_shapes)
 			ck_assert(filled(slab_get(slab, id[i]), size, id[i]));
 			slab_release(slab, id[i]);
 		}
-		for (unsigned i = (unsigned)round; i < COUNT; i += 3) {
-			void *object = slab_alloc(slab, i / 3, &id[i]);
-
-			ck_assert(zeroed(object, size));
-			fill(object, size, id[i]);
-		}
+		for (unsigned i = (unsigned)round; i < COUNT; i += 3)
+			id[i] = new_filled(slab, i / 3, size);
 	}
 	for (unsigned i = 0; i < COUNT; i++)
 		ck_assert(filled(slab_get(slab, id[i]), size, id[i]));
@@ -225,7 +232,7 @@ START_TEST(test_memory_given_back)
 	unsigned full, left;
 
 	for (unsigned i = 0; i < count; i++)
-		fill(slab_alloc(slab, i, &id[i]), size, id[i]);
+		id[i] = new_filled(slab, i, size);
 	full = resident_pages(slab, count, size);
 	for (unsigned i = 0; i < count; i++)
 		slab_release(slab, id[i * 7919u % count]);

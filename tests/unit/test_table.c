@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "node/table.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/openfile.h"
+
+#define THREADS 4
+#define ROUNDS	20000
+#define OBJECTS 300 /* in the stress */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1 /* memory is not what it would be */
+#else
+#define SANITIZED 0
+#endif
+
+static struct fdcache *fdcache;
+static struct node_table *table;
+static struct node *root;
+
+static void setup(void)
+{
+	fdcache = fdcache_new(64);
+	table = node_table_new(fdcache);
+	ck_assert_ptr_nonnull(table);
+	root = node_get(table, NODE_ROOT_ID);
+}
+
+static void teardown(void)
+{
+	ck_assert_ptr_null(node_table_free(table));
+	fdcache_free(fdcache);
+}
+
+/* A handle of that length, of object number n. */
+static struct identity handle(uint64_t n, unsigned length)
+{
+	struct identity id = { .length = (uint8_t)length, .type = 1 };
+
+	memset(id.bytes, 0x5a, length);
+	memcpy(id.bytes + length - 8, &n, 8);
+	return id;
+}
+
+static struct identity number(uint64_t n)
+{
+	struct identity id;
+
+	identity_by_number(2049, n, 1000, &id);
+	return id;
+}
+
+static struct node *ref(uint64_t n)
+{
+	struct identity id = handle(n, 8);
+
+	return node_ref(table, &id, S_IFREG | 0644, root, "name");
+}
+
+static struct node *ref_at(uint64_t n, struct node *parent, const char *name)
+{
+	struct identity id = number(n);
+
+	return node_ref(table, &id, S_IFDIR | 0755, parent, name);
+}
+
+static struct node *known(const struct identity *id)
+{
+	return node_ref_known(table, id);
+}
+
+START_TEST(test_root)
+{
+	ck_assert_ptr_nonnull(root);
+	ck_assert_uint_eq(root->id, NODE_ROOT_ID);
+	ck_assert_uint_eq(root->type, S_IFDIR);
+	ck_assert_uint_eq(node_count(table), 1);
+	/* However often it is forgotten, detached or asked for. */
+	node_forget(table, root, 1000000);
+	node_detach(table, root);
+	ck_assert_ptr_eq(node_get(table, NODE_ROOT_ID), root);
+	ck_assert_ptr_null(node_get(table, 0));
+	ck_assert_ptr_null(node_get(table, 2));
+	ck_assert_ptr_null(node_get(table, UINT64_MAX));
+	ck_assert_ptr_null(node_table_free(NULL));
+}
+END_TEST
+
+START_TEST(test_ref_forget)
+{
+	struct node *n = ref(7), *again;
+	uint64_t id = n->id;
+
+	ck_assert_uint_gt(id, NODE_ROOT_ID);
+	ck_assert_uint_eq(n->type, S_IFREG);
+	ck_assert_ptr_null(n->place);
+	ck_assert_ptr_eq(node_get(table, id), n);
+	again = ref(7); /* as by a hard link */
+	ck_assert_ptr_eq(again, n);
+	ck_assert_uint_eq(node_count(table), 2);
+	ck_assert_ptr_ne(ref(8), n);
+	node_forget(table, n, 1);
+	ck_assert_ptr_eq(node_get(table, id), n);
+	node_forget(table, n, 1);
+	ck_assert_ptr_null(node_get(table, id));
+	ck_assert_uint_eq(node_count(table), 2);
+	ck_assert_uint_ne(ref(7)->id, id);
+	node_forget(table, NULL, 1);
+}
+END_TEST
+
+/* Many counts at once, and more than there are. */
+START_TEST(test_forget_many)
+{
+	struct node *n = ref(7);
+	uint64_t id = n->id;
+
+	for (int i = 0; i < 99; i++)
+		ref(7);
+	node_forget(table, n, 0);
+	node_forget(table, n, 99);
+	ck_assert_ptr_eq(node_get(table, id), n);
+	node_forget(table, n, UINT64_MAX);
+	ck_assert_ptr_null(node_get(table, id));
+	ck_assert_uint_eq(node_count(table), 1);
+}
+END_TEST
+
+/* Identities of each length, inline or not, differing in the last byte, the length or the type. */
+START_TEST(test_identities)
+{
+	for (unsigned length = 8; length <= MAX_HANDLE_SZ; length += 4) {
+		struct identity a = handle(1, length), b = handle(2, length), c = handle(1, length), back;
+		struct node *n = node_ref(table, &a, S_IFREG, root, "x");
+
+		ck_assert_ptr_eq(node_ref(table, &a, S_IFREG, root, "y"), n);
+		ck_assert_ptr_ne(node_ref(table, &b, S_IFREG, root, "x"), n);
+		c.type = 2;
+		ck_assert_ptr_ne(node_ref(table, &c, S_IFREG, root, "x"), n);
+		node_identity(n, &back);
+		ck_assert_uint_eq(back.length, length);
+		ck_assert_int_eq(back.type, 1);
+		ck_assert_mem_eq(back.bytes, a.bytes, length);
+		ck_assert_uint_eq(node_count(table), 1 + 3 * (length - 8) / 4 + 3);
+		/* A garbled rest of the buffer is no part of it. */
+		memset(a.bytes + length, 0xee, MAX_HANDLE_SZ - length);
+		ck_assert_ptr_eq(known(&a), n);
+	}
+}
+END_TEST
+
+START_TEST(test_known)
+{
+	struct identity id = handle(7, 8);
+	struct node *n;
+
+	ck_assert_ptr_null(known(&id));
+	n = ref(7);
+	ck_assert_ptr_eq(known(&id), n);
+	node_forget(table, n, 1);
+	ck_assert_ptr_eq(known(&id), n); /* it counted */
+	node_forget(table, n, 2);
+	ck_assert_ptr_null(known(&id));
+}
+END_TEST
+
+/* After the last name is gone the same identity is somebody else. */
+START_TEST(test_detach)
+{
+	struct identity id = handle(7, 40);
+	struct node *old = node_ref(table, &id, S_IFREG, root, "x"), *fresh;
+	uint64_t old_id = old->id;
+
+	node_detach(table, old);
+	node_detach(table, old);
+	ck_assert_ptr_null(known(&id));
+	ck_assert_ptr_eq(node_get(table, old_id), old);
+	fresh = node_ref(table, &id, S_IFREG, root, "x");
+	ck_assert_ptr_ne(fresh, old);
+	ck_assert_uint_eq(node_count(table), 3);
+	node_forget(table, old, 1);
+	ck_assert_ptr_null(node_get(table, old_id));
+	ck_assert_ptr_eq(known(&id), fresh);
+	node_forget(table, fresh, 2);
+	ck_assert_uint_eq(node_count(table), 1);
+}
+END_TEST
+
+/* A node takes its descriptors along. */
+START_TEST(test_descriptors_go)
+{
+	struct node *n = ref(7);
+	struct fd_lease lease;
+	int cached = open("/dev/null", O_PATH), pin = open("/dev/null", O_PATH);
+
+	fdcache_put(fdcache, n->id, cached, &lease);
+	fdcache_return(fdcache, &lease);
+	n->open = calloc(1, sizeof(*n->open));
+	n->open->pin = pin;
+	node_forget(table, n, 1);
+	ck_assert_int_lt(fcntl(cached, F_GETFD), 0);
+	ck_assert_int_lt(fcntl(pin, F_GETFD), 0);
+}
+END_TEST
+
+START_TEST(test_places)
+{
+	struct node *a = ref_at(1, root, "a"), *b = ref_at(2, a, "b"), *c = ref_at(3, b, "c");
+	uint64_t id = a->id;
+
+	ck_assert_str_eq(c->place->name, "c");
+	ck_assert_uint_eq(c->place->parent, b->id);
+	ck_assert_uint_eq(a->place->parent, NODE_ROOT_ID);
+	/* The kernel forgets a directory before what is in it; the place still needs it. */
+	node_forget(table, a, 1);
+	node_forget(table, b, 1);
+	ck_assert_uint_eq(node_count(table), 4);
+	ck_assert_ptr_eq(node_get(table, id), a);
+	node_forget(table, c, 1);
+	ck_assert_uint_eq(node_count(table), 1);
+	ck_assert_ptr_null(node_get(table, id));
+}
+END_TEST
+
+START_TEST(test_moved)
+{
+	struct node *a = ref_at(1, root, "a"), *b = ref_at(2, root, "b"), *f = ref_at(3, a, "f");
+	uint64_t a_id = a->id;
+
+	node_moved(table, f, a, "f"); /* nothing new */
+	node_moved(table, f, a, "g");
+	ck_assert_str_eq(f->place->name, "g");
+	node_forget(table, a, 1);
+	ck_assert_ptr_eq(node_get(table, a_id), a);
+	node_moved(table, f, b, "f");
+	ck_assert_ptr_null(node_get(table, a_id));
+	node_moved(table, f, root, "f");
+	node_moved(table, f, b, "f");
+	/* Another look-up, by another name, is a move too. */
+	ck_assert_ptr_eq(ref_at(3, root, "hard"), f);
+	ck_assert_uint_eq(f->place->parent, NODE_ROOT_ID);
+	node_forget(table, f, 2);
+	node_forget(table, b, 1);
+	ck_assert_uint_eq(node_count(table), 1);
+	/* Handles have no places. */
+	a = ref(9);
+	node_moved(table, a, root, "z");
+	ck_assert_ptr_null(a->place);
+}
+END_TEST
+
+/* O_TMPFILE: an object without a name has no place (tree_adopt: "without a name"). */
+START_TEST(test_no_place)
+{
+	struct identity id = number(5);
+	struct node *n = node_ref(table, &id, S_IFREG | 0600, NULL, "");
+
+	ck_assert_ptr_nonnull(n);
+	node_forget(table, n, 1);
+	ck_assert_uint_eq(node_count(table), 1);
+}
+END_TEST
+
+/*
+ * Renames behind our back can turn parent and child around: a/b becomes b/a. Places that hold each
+ * other would never be let go.
+ */
+START_TEST(test_places_in_a_circle)
+{
+	struct node *a = ref_at(1, root, "a"), *b = ref_at(2, a, "b");
+
+	ck_assert_ptr_eq(ref_at(1, b, "a"), a);
+	node_forget(table, a, 2);
+	node_forget(table, b, 1);
+	ck_assert_uint_eq(node_count(table), 1);
+}
+END_TEST
+
+static size_t rss_bytes(void)
+{
+	unsigned long size, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	ck_assert_int_eq(fscanf(f, "%lu %lu", &size, &resident), 2);
+	fclose(f);
+	return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* 300,000 nodes, and back. _i: 8 bytes of identity, 40 of them, or a number with a place. */
+START_TEST(test_growth)
+{
+	enum { COUNT = 300000 };
+	static const char *const kinds[] = { "handles of 8 bytes", "handles of 40", "by number" };
+	size_t before, full, untrimmed, after;
+	struct node **node;
+
+	node = calloc(COUNT, sizeof(*node));
+	for (uint64_t i = 0; i < COUNT; i++)
+		node[i] = root; /* touch it now */
+	before = rss_bytes();
+	for (uint64_t i = 0; i < COUNT; i++) {
+		struct identity id = _i == 2 ? number(i) : handle(i, _i ? 40 : 8);
+
+		node[i] = node_ref(table, &id, S_IFREG, root, "a name of usual length");
+		ck_assert_ptr_nonnull(node[i]);
+	}
+	full = rss_bytes();
+	ck_assert_uint_eq(node_count(table), COUNT + 1);
+	for (uint64_t i = 0; i < COUNT; i++) {
+		struct identity id = _i == 2 ? number(i) : handle(i, _i ? 40 : 8);
+
+		ck_assert_ptr_eq(known(&id), node[i]);
+	}
+	for (uint64_t i = 0; i < COUNT; i++)
+		node_forget(table, node[i * 7919 % COUNT], 2);
+	ck_assert_uint_eq(node_count(table), 1);
+	untrimmed = rss_bytes();
+	malloc_trim(0); /* the C library keeps small pieces; whether they are free is our affair */
+	after = rss_bytes();
+	printf("%s: %zu bytes a node; left after: %zd kB, %zd kB when trimmed\n", kinds[_i],
+	       (full - before) / COUNT, (ssize_t)(untrimmed - before) / 1024,
+	       (ssize_t)(after - before) / 1024);
+	if (!SANITIZED) {
+		ck_assert_uint_le((full - before) / COUNT, 200);
+		ck_assert(after <= before + (full - before) / 4);
+	}
+	free(node);
+}
+END_TEST
+
+#define HELD 16
+
+static _Atomic unsigned bad, threads;
+
+static struct node *stress_ref(uint64_t which, bool by_number, const char *name)
+{
+	struct identity id = by_number ? number(which) : handle(which, which % 2 ? 40 : 8), back;
+	struct node *n = node_ref(table, &id, S_IFREG, root, name), *other;
+
+	node_identity(n, &back);
+	if (back.length != id.length || memcmp(back.bytes, id.bytes, id.length) != 0 ||
+	    node_get(table, n->id) != n)
+		atomic_fetch_add(&bad, 1);
+	other = known(&id);
+	if (other)
+		node_forget(table, other, 1);
+	return n;
+}
+
+/* Holds a few nodes at any time, as the kernel does. */
+static void *stress_thread(void *by_number)
+{
+	unsigned state = atomic_fetch_add(&threads, 1) * 7919 + 1;
+	struct node *held[HELD] = { NULL };
+
+	for (int i = 0; i < ROUNDS; i++) {
+		struct node **slot;
+
+		state = state * 1664525 + 1013904223;
+		slot = &held[state >> 24 & (HELD - 1)];
+		if (*slot && node_get(table, (*slot)->id) != *slot)
+			atomic_fetch_add(&bad, 1);
+		if (*slot && (state >> 9 & 31) == 0)
+			node_detach(table, *slot);
+		node_forget(table, *slot, 1);
+		*slot = stress_ref((state >> 12) % OBJECTS, by_number, state >> 8 & 1 ? "x" : "y");
+	}
+	for (int i = 0; i < HELD; i++)
+		node_forget(table, held[i], 1);
+	return NULL;
+}
+
+START_TEST(test_threads)
+{
+	pthread_t thread[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, stress_thread,
+						_i ? table : NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	ck_assert_uint_eq(atomic_load(&bad), 0);
+	ck_assert_uint_eq(node_count(table), 1);
+}
+END_TEST
+
+/* Files carried between two directories, which go when the last file leaves. */
+static void *move_thread(void *unused)
+{
+	unsigned self = atomic_fetch_add(&threads, 1);
+
+	(void)unused;
+	for (unsigned i = 0; i < ROUNDS / 4; i++) {
+		struct node *from = ref_at(1000 + i % 3, root, "from");
+		struct node *file = ref_at(i % 50, from, "file");
+		struct node *to = ref_at(1000 + (i + self) % 3, root, "to");
+
+		node_forget(table, from, 1);
+		node_moved(table, file, to, self % 2 ? "file" : "other");
+		node_forget(table, to, 1);
+		if (node_get(table, file->id) != file)
+			atomic_fetch_add(&bad, 1);
+		node_forget(table, file, 1);
+	}
+	return NULL;
+}
+
+START_TEST(test_threads_moving)
+{
+	pthread_t thread[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, move_thread, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	ck_assert_uint_eq(atomic_load(&bad), 0);
+	ck_assert_uint_eq(node_count(table), 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("table");
+	TCase *tc = tcase_create("table");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test_root);
+	tcase_add_test(tc, test_ref_forget);
+	tcase_add_test(tc, test_forget_many);
+	tcase_add_test(tc, test_identities);
+	tcase_add_test(tc, test_known);
+	tcase_add_test(tc, test_detach);
+	tcase_add_test(tc, test_descriptors_go);
+	tcase_add_test(tc, test_places);
+	tcase_add_test(tc, test_moved);
+	tcase_add_test(tc, test_no_place);
+	tcase_add_test(tc, test_places_in_a_circle);
+	tcase_add_loop_test(tc, test_growth, 0, 3);
+	tcase_add_loop_test(tc, test_threads, 0, 2);
+	tcase_add_test(tc, test_threads_moving);
+	suite_add_tcase(suite, tc);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
