@@ -56,6 +56,12 @@ static void reply_created(fuse_req_t req, struct fs *fs, struct node *parent, co
 	struct child child;
 	int err = tree_adopt(&fs->tree, parent, name, *fd, &child);
 
+	if (!err && !parent && child.node->handle_type == IDENTITY_BY_NUMBER) {
+		autoclose int copy = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+
+		if (copy >= 0)
+			node_pin(fs->tree.nodes, child.node, &copy);
+	}
 	if (!err) {
 		err = open_attach(fs, child.node, fd, true, fi);
 		if (err)

@@ -144,16 +144,6 @@ static void victim_find(struct fs *fs, int directory, const char *name, struct v
 		v->node = tree_known(&fs->tree, v->fd);
 }
 
-static void pin(struct fs *fs, struct node *node, int *fd)
-{
-	node_lock(fs->tree.nodes, node);
-	if (!node->open)
-		node->open = open_inode_new();
-	if (node->open && node->open->pin < 0)
-		node->open->pin = steal_fd(fd);
-	node_unlock(fs->tree.nodes, node);
-}
-
 /*
  * A deleted object may still be in use in ways that we are not told of: somebody's working
  * directory, an O_PATH descriptor, a fifo, a look-up that is about to become an open. So it is held
@@ -172,7 +162,7 @@ static void victim_deleted(struct fs *fs, struct victim *v)
 		return; /* it has other names */
 	node_detach(fs->tree.nodes, v->node);
 	if (!S_ISREG(st.st_mode) || st.st_blocks <= PIN_MAX_BLOCKS || in_use(fs, v->node))
-		pin(fs, v->node, &v->fd);
+		node_pin(fs->tree.nodes, v->node, &v->fd);
 }
 
 /* After the name is gone or, on failure, still there. */

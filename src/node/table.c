@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "node/openfile.h"
+#include "util/cleanup.h"
 #include "util/slab.h"
 
 #define SHARDS 16u
@@ -214,7 +215,7 @@ struct node *node_ref(struct node_table *t, const struct identity *id, mode_t mo
 			resize(t, s, s->buckets * 2);
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (n && id->type == IDENTITY_BY_NUMBER)
+	if (n && parent && id->type == IDENTITY_BY_NUMBER)
 		node_moved(t, n, parent, name);
 	return n;
 }
@@ -319,6 +320,16 @@ void node_moved(struct node_table *t, struct node *n, struct node *parent, const
 		node_forget(t, node_get(t, old->parent), 1);
 		free(old);
 	}
+}
+
+void node_pin(struct node_table *t, struct node *n, int *fd)
+{
+	node_lock(t, n);
+	if (!n->open)
+		n->open = open_inode_new();
+	if (n->open && n->open->pin < 0)
+		n->open->pin = steal_fd(fd);
+	node_unlock(t, n);
 }
 
 static pthread_mutex_t *stripe_of(struct node_table *t, const struct node *n)

@@ -58,7 +58,7 @@ struct node *node_get(struct node_table *table, uint64_t nodeid);
 
 /*
  * Finds or makes the node and counts a lookup. parent and name are its place, kept only for
- * identities by number. NULL without memory.
+ * identities by number; parent is NULL for an object without a name. NULL without memory.
  */
 struct node *node_ref(struct node_table *table, const struct identity *id, mode_t mode,
 		      struct node *parent, const char *name);
@@ -70,6 +70,12 @@ void node_forget(struct node_table *table, struct node *node, uint64_t lookups);
 void node_detach(struct node_table *table, struct node *node);
 /* Its place is now another (identities by number only). */
 void node_moved(struct node_table *table, struct node *node, struct node *parent, const char *name);
+
+/*
+ * Holds the object by this descriptor until the node is forgotten: it has no name to be reached by.
+ * Takes *fd over unless one is held already.
+ */
+void node_pin(struct node_table *table, struct node *node, int *fd);
 
 void node_identity(const struct node *node, struct identity *id);
 
