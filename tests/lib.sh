@@ -235,7 +235,8 @@ od_mount() { # [ARGS...] SOURCE [MOUNTPOINT]
 	before=$(_count "$mp")
 	log=$(mktemp "$_work/daemon.XXXXXX")
 	_logs+=("$log")
-	"${run[@]}" "$OVERDRIVE" -f "${args[@]}" "${paths[@]}" </dev/null >"$log" 2>&1 &
+	# bash has the keyboard's signals ignored in background commands.
+	env --default-signal=INT,QUIT "${run[@]}" "$OVERDRIVE" -f "${args[@]}" "${paths[@]}" </dev/null >"$log" 2>&1 &
 	OD_PID=$!
 	local end=$((SECONDS + 20))
 	until (($(_count "$mp") > before)); do

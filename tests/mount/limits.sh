@@ -3,6 +3,7 @@
 # the mount.
 #
 # LONG=1 (or OVERDRIVE_LONG=1): a million files.
+# shellcheck disable=SC2317 # run_tests calls the tests
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
@@ -383,6 +384,16 @@ hot_files() { # DIR
 	for i in {0..49}; do echo hot >"$1/f$i"; done
 }
 
+# Whatever hangs on it: CMD is run after SECONDS at the latest.
+at_latest() { # SECONDS CMD ARGS...
+	(
+		trap - EXIT ERR
+		sleep "$1"
+		"${@:2}"
+	) >/dev/null 2>&1 &
+	cleanup_fn end_process $!
+}
+
 thaw() { # DIR: at exit, where it may be thawed already
 	fsfreeze -u "$1" 2>/dev/null || true
 }
@@ -400,6 +411,7 @@ frozen() { # FS
 	hot_requests "$T/mnt/hot" >/dev/null
 	sync
 	cleanup_fn thaw "$T/img"
+	at_latest 90 fsfreeze -u "$T/img"
 	fsfreeze -f "$T/img"
 	touch "$T/mnt/cold/0" &
 	pids+=($!)
@@ -467,7 +479,7 @@ make_nbd() { # SIZE NBDKIT-ARGS...
 }
 
 test_slow_reads() {
-	local loop i pids=() pid
+	local loop i j pids=() pid slow
 	need_fuse
 	requires python3 mkfs.ext4
 	scratch
@@ -476,7 +488,7 @@ test_slow_reads() {
 	cleanup_fn losetup -d "$loop"
 	mkfs.ext4 -q "$loop"
 	mkdir "$T/img" "$T/mnt"
-	mount -o noatime,noinit_itable,inode_readahead_blks=0 "$loop" "$T/img"
+	mount -o noatime "$loop" "$T/img"
 	cleanup_fn _umount_soon "$T/img"
 	hot_files "$T/img/src/hot"
 	for i in {0..15}; do
@@ -485,14 +497,16 @@ test_slow_reads() {
 		for j in {1..40}; do echo cold >"$T/img/src/cold$i/f$j"; done
 		ln -s "$(printf '%0200d' "$i")" "$T/img/src/cold$i/link"
 	done
+	# drop_caches spares what the journal has just written.
+	umount "$T/img"
+	mount -o noatime,noinit_itable,inode_readahead_blks=0 "$loop" "$T/img"
 	od_mount "$T/img/src" "$T/mnt"
 	# The directories are known in the mount, what is in them is not.
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
 	stat "$T"/mnt/cold* >/dev/null
 	hot_requests "$T/mnt/hot" >/dev/null
-	nbd_say "$T/pause" p
 	cleanup_fn nbd_say "$T/pause" r
+	at_latest 90 nbd_say "$T/pause" r
+	nbd_say "$T/pause" p
 	stat "$T/mnt/cold0/f1" >"$T/out.0" &
 	pids+=($!)
 	sleep 0.3
@@ -508,8 +522,11 @@ test_slow_reads() {
 		pids+=($!)
 	done
 	sleep 0.3
-	for pid in "${pids[@]}"; do kill -0 "$pid" || fail "the disk holds up not all"; done
-	all_quick "$(hot_requests "$T/mnt/hot")" "behind 13 reads that hang"
+	# Some may find what they want in a block that another's has brought.
+	slow=0
+	for pid in "${pids[@]}"; do ! kill -0 "$pid" 2>/dev/null || slow=$((slow + 1)); done
+	((slow >= 6)) || fail "the disk holds up only $slow of 13"
+	all_quick "$(hot_requests "$T/mnt/hot")" "behind $slow reads that hang"
 	nbd_say "$T/pause" r
 	for pid in "${pids[@]}"; do wait "$pid" || fail "a read failed after all"; done
 	assert_eq "$(cat "$T/out.1")" cold "what the file held"

@@ -8,6 +8,7 @@
 # inode numbers, times and blocks.
 #
 # LONG=1 (or OVERDRIVE_LONG=1): larger sizes.
+# shellcheck disable=SC2317 # run_tests calls the tests
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 

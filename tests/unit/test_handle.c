@@ -31,7 +31,7 @@ static void make_bases(void)
 static void remove_bases(void)
 {
 	for (int i = 0; i < 2; i++) {
-		char command[sizeof(base[i]) + 16];
+		char command[256];
 
 		snprintf(command, sizeof(command), "rm -rf %s", base[i]);
 		if (system(command) != 0)

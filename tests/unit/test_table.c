@@ -4,7 +4,6 @@
 #include <check.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,6 @@
 #include <unistd.h>
 
 #include "node/openfile.h"
-
-#define THREADS 4
-#define ROUNDS	20000
-#define OBJECTS 300 /* in the stress */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1 /* memory is not what it would be */
@@ -200,12 +195,16 @@ START_TEST(test_descriptors_go)
 {
 	struct node *n = ref(7);
 	struct fd_lease lease;
-	int cached = open("/dev/null", O_PATH), pin = open("/dev/null", O_PATH);
+	int cached = open("/dev/null", O_PATH), pin = open("/dev/null", O_PATH), fd = pin;
 
 	fdcache_put(fdcache, n->id, cached, &lease);
 	fdcache_return(fdcache, &lease);
-	n->open = calloc(1, sizeof(*n->open));
-	n->open->pin = pin;
+	node_pin(table, n, &fd);
+	ck_assert_int_eq(fd, -1);
+	fd = open("/dev/null", O_PATH); /* one is enough */
+	node_pin(table, n, &fd);
+	ck_assert(fd >= 0 && n->open->pin == pin);
+	close(fd);
 	node_forget(table, n, 1);
 	ck_assert_int_lt(fcntl(cached, F_GETFD), 0);
 	ck_assert_int_lt(fcntl(pin, F_GETFD), 0);
@@ -285,145 +284,68 @@ START_TEST(test_places_in_a_circle)
 }
 END_TEST
 
-static size_t rss_bytes(void)
+static ssize_t rss_bytes(void)
 {
 	unsigned long size, resident = 0;
 	FILE *f = fopen("/proc/self/statm", "r");
 
 	ck_assert_int_eq(fscanf(f, "%lu %lu", &size, &resident), 2);
 	fclose(f);
-	return resident * (size_t)sysconf(_SC_PAGESIZE);
+	return (ssize_t)resident * sysconf(_SC_PAGESIZE);
 }
 
-/* 300,000 nodes, and back. _i: 8 bytes of identity, 40 of them, or a number with a place. */
+static const struct {
+	const char *kind;
+	unsigned length; /* of the identity; 0: by number, with a place */
+	unsigned count;
+} growths[] = {
+	{ "handles of 8 bytes", 8, 300000 },
+	{ "handles of 40 bytes", 40, 100000 },
+	{ "by number", 0, 100000 },
+};
+
+static struct identity nth(int growth, uint64_t n)
+{
+	return growths[growth].length ? handle(n, growths[growth].length) : number(n);
+}
+
+/* Many nodes, and back. */
 START_TEST(test_growth)
 {
-	enum { COUNT = 300000 };
-	static const char *const kinds[] = { "handles of 8 bytes", "handles of 40", "by number" };
-	size_t before, full, untrimmed, after;
-	struct node **node;
+	unsigned count = growths[_i].count;
+	struct node **node = calloc(count, sizeof(*node));
+	ssize_t before, full, untrimmed, after;
+	struct identity id;
 
-	node = calloc(COUNT, sizeof(*node));
-	for (uint64_t i = 0; i < COUNT; i++)
+	for (unsigned i = 0; i < count; i++)
 		node[i] = root; /* touch it now */
 	before = rss_bytes();
-	for (uint64_t i = 0; i < COUNT; i++) {
-		struct identity id = _i == 2 ? number(i) : handle(i, _i ? 40 : 8);
-
+	for (unsigned i = 0; i < count; i++) {
+		id = nth(_i, i);
 		node[i] = node_ref(table, &id, S_IFREG, root, "a name of usual length");
 		ck_assert_ptr_nonnull(node[i]);
 	}
 	full = rss_bytes();
-	ck_assert_uint_eq(node_count(table), COUNT + 1);
-	for (uint64_t i = 0; i < COUNT; i++) {
-		struct identity id = _i == 2 ? number(i) : handle(i, _i ? 40 : 8);
-
+	ck_assert_uint_eq(node_count(table), count + 1);
+	for (unsigned i = 0; i < count; i += 7) {
+		id = nth(_i, i);
 		ck_assert_ptr_eq(known(&id), node[i]);
 	}
-	for (uint64_t i = 0; i < COUNT; i++)
-		node_forget(table, node[i * 7919 % COUNT], 2);
+	for (uint64_t i = 0; i < count; i++)
+		node_forget(table, node[i * 7919 % count], 2);
 	ck_assert_uint_eq(node_count(table), 1);
 	untrimmed = rss_bytes();
 	malloc_trim(0); /* the C library keeps small pieces; whether they are free is our affair */
 	after = rss_bytes();
-	printf("%s: %zu bytes a node; left after: %zd kB, %zd kB when trimmed\n", kinds[_i],
-	       (full - before) / COUNT, (ssize_t)(untrimmed - before) / 1024,
-	       (ssize_t)(after - before) / 1024);
+	printf("%s: %zd bytes a node; left after: %zd kB, %zd kB when trimmed\n",
+	       growths[_i].kind, (full - before) / count, (untrimmed - before) / 1024,
+	       (after - before) / 1024);
 	if (!SANITIZED) {
-		ck_assert_uint_le((full - before) / COUNT, 200);
-		ck_assert(after <= before + (full - before) / 4);
+		ck_assert_int_le((full - before) / count, 200);
+		/* What stays is the same for few and many: a chunk for each shard. */
+		ck_assert_int_le(after - before, 4 << 20);
 	}
 	free(node);
-}
-END_TEST
-
-#define HELD 16
-
-static _Atomic unsigned bad, threads;
-
-static struct node *stress_ref(uint64_t which, bool by_number, const char *name)
-{
-	struct identity id = by_number ? number(which) : handle(which, which % 2 ? 40 : 8), back;
-	struct node *n = node_ref(table, &id, S_IFREG, root, name), *other;
-
-	node_identity(n, &back);
-	if (back.length != id.length || memcmp(back.bytes, id.bytes, id.length) != 0 ||
-	    node_get(table, n->id) != n)
-		atomic_fetch_add(&bad, 1);
-	other = known(&id);
-	if (other)
-		node_forget(table, other, 1);
-	return n;
-}
-
-/* Holds a few nodes at any time, as the kernel does. */
-static void *stress_thread(void *by_number)
-{
-	unsigned state = atomic_fetch_add(&threads, 1) * 7919 + 1;
-	struct node *held[HELD] = { NULL };
-
-	for (int i = 0; i < ROUNDS; i++) {
-		struct node **slot;
-
-		state = state * 1664525 + 1013904223;
-		slot = &held[state >> 24 & (HELD - 1)];
-		if (*slot && node_get(table, (*slot)->id) != *slot)
-			atomic_fetch_add(&bad, 1);
-		if (*slot && (state >> 9 & 31) == 0)
-			node_detach(table, *slot);
-		node_forget(table, *slot, 1);
-		*slot = stress_ref((state >> 12) % OBJECTS, by_number, state >> 8 & 1 ? "x" : "y");
-	}
-	for (int i = 0; i < HELD; i++)
-		node_forget(table, held[i], 1);
-	return NULL;
-}
-
-START_TEST(test_threads)
-{
-	pthread_t thread[THREADS];
-
-	for (int i = 0; i < THREADS; i++)
-		ck_assert_int_eq(pthread_create(&thread[i], NULL, stress_thread,
-						_i ? table : NULL), 0);
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(thread[i], NULL);
-	ck_assert_uint_eq(atomic_load(&bad), 0);
-	ck_assert_uint_eq(node_count(table), 1);
-}
-END_TEST
-
-/* Files carried between two directories, which go when the last file leaves. */
-static void *move_thread(void *unused)
-{
-	unsigned self = atomic_fetch_add(&threads, 1);
-
-	(void)unused;
-	for (unsigned i = 0; i < ROUNDS / 4; i++) {
-		struct node *from = ref_at(1000 + i % 3, root, "from");
-		struct node *file = ref_at(i % 50, from, "file");
-		struct node *to = ref_at(1000 + (i + self) % 3, root, "to");
-
-		node_forget(table, from, 1);
-		node_moved(table, file, to, self % 2 ? "file" : "other");
-		node_forget(table, to, 1);
-		if (node_get(table, file->id) != file)
-			atomic_fetch_add(&bad, 1);
-		node_forget(table, file, 1);
-	}
-	return NULL;
-}
-
-START_TEST(test_threads_moving)
-{
-	pthread_t thread[THREADS];
-
-	for (int i = 0; i < THREADS; i++)
-		ck_assert_int_eq(pthread_create(&thread[i], NULL, move_thread, NULL), 0);
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(thread[i], NULL);
-	ck_assert_uint_eq(atomic_load(&bad), 0);
-	ck_assert_uint_eq(node_count(table), 1);
 }
 END_TEST
 
@@ -448,8 +370,6 @@ int main(void)
 	tcase_add_test(tc, test_no_place);
 	tcase_add_test(tc, test_places_in_a_circle);
 	tcase_add_loop_test(tc, test_growth, 0, 3);
-	tcase_add_loop_test(tc, test_threads, 0, 2);
-	tcase_add_test(tc, test_threads_moving);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
