@@ -29,6 +29,7 @@ void options_init(struct options *o)
 		.negative_timeout = OPTIONS_TIMEOUT_AUTO,
 		.exclusive = OPTION_OFF,
 		.passthrough = OPTION_PASSTHROUGH_AUTO,
+		.prefetch = OPTION_PREFETCH_AUTO,
 	};
 }
 

@@ -29,6 +29,12 @@ enum option_passthrough {
 	OPTION_PASSTHROUGH_OFF,
 };
 
+enum option_prefetch {
+	OPTION_PREFETCH_AUTO,
+	OPTION_PREFETCH_OFF,
+	OPTION_PREFETCH_STREAM,
+};
+
 #define OPTIONS_TIMEOUT_AUTO	(-1.0)		/* not said: the default, or longer if exclusive */
 #define OPTIONS_TIMEOUT_DEFAULT	1.0		/* seconds */
 #define OPTIONS_TIMEOUT_MAX	31536000.0	/* seconds: a year */
@@ -72,6 +78,7 @@ struct options {
 
 	enum option_tristate exclusive;		/* OFF or ON */
 	enum option_passthrough passthrough;
+	enum option_prefetch prefetch;
 };
 
 enum option_type {

@@ -4,6 +4,13 @@
 
 #include <string.h>
 
+static const char *const prefetch_choices[] = {
+	[OPTION_PREFETCH_AUTO] = "auto",
+	[OPTION_PREFETCH_OFF] = "off",
+	[OPTION_PREFETCH_STREAM] = "stream",
+	NULL,
+};
+
 static const char *const passthrough_choices[] = {
 	[OPTION_PASSTHROUGH_AUTO] = "auto",
 	[OPTION_PASSTHROUGH_OFF] = "off",
@@ -34,6 +41,8 @@ static const struct option_def table[] = {
 	     "nobody else changes SOURCE: trust what is known"),
 	CHOICE(OWN, "passthrough", passthrough, passthrough_choices,
 	       "hand hot files to the kernel where it can"),
+	CHOICE(OWN, "prefetch", prefetch, prefetch_choices,
+	       "fetch ahead of programs that read cold files in order: if it pays, not, or always"),
 
 	FLAG(FUSE, "allow_other", allow_other, OPTION_ON, "every user may enter (root: default)"),
 	FLAG(FUSE, "allow_root", allow_root, OPTION_ON, "only root and who mounts may enter"),

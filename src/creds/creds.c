@@ -25,8 +25,9 @@
 #define CAPS_RESTING (CAPS_REACH | CAP(SYS_ADMIN) | CAP(LEASE))
 /* What root's own operations may use beyond that. */
 #define CAPS_ROOT (CAPS_RESTING | CAP(FSETID) | CAP(SYS_RESOURCE))
-/* Held besides: SECBIT_NO_SETUID_FIXUP is set once in each thread. */
-#define CAPS_PERMITTED (CAPS_ROOT | CAP(SETPCAP))
+/* Held besides: SETPCAP to set SECBIT_NO_SETUID_FIXUP once in each thread; SYS_PTRACE to read a
+ * caller's groups where /proc hides processes (hidepid). */
+#define CAPS_PERMITTED (CAPS_ROOT | CAP(SETPCAP) | CAP(SYS_PTRACE))
 
 #define MAX_GROUPS 65536
 
@@ -95,6 +96,25 @@ static void drop_groups(struct creds *c)
 	c->groups = false;
 }
 
+/* setfsuid() reports nothing; asked for an impossible id it only tells the present one. */
+static bool takes_id(uid_t id)
+{
+	syscall(SYS_setfsuid, id);
+	syscall(SYS_setfsgid, id);
+	return (uid_t)syscall(SYS_setfsuid, -1) == id && (gid_t)syscall(SYS_setfsgid, -1) == id;
+}
+
+/* In a container only some ids exist. 0 if nobody's is to be had. */
+static uid_t find_resting_id(void)
+{
+	static const uid_t candidates[] = {CREDS_RESTING_UID, 65533, 60577, 999, 1};
+
+	for (unsigned i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++)
+		if (takes_id(candidates[i]))
+			return candidates[i];
+	return 0;
+}
+
 int creds_init(struct creds *c, int proc)
 {
 	struct __user_cap_data_struct data[2];
@@ -120,6 +140,9 @@ int creds_init(struct creds *c, int proc)
 		return -errno;
 	c->uid = c->gid = (uid_t)-1;
 	c->groups = true;
+	c->resting = find_resting_id();
+	if (!c->resting)
+		return -EPERM;
 	c->state = CREDS_STRICT;
 	creds_rest(c);
 	return 0;
@@ -131,7 +154,7 @@ void creds_rest(struct creds *c)
 		return;
 	set_effective(c, CAPS_RESTING);
 	drop_groups(c);
-	set_ids(c, CREDS_RESTING_UID, CREDS_RESTING_UID);
+	set_ids(c, c->resting, c->resting);
 	c->state = CREDS_RESTING;
 }
 
@@ -200,13 +223,15 @@ int creds_grouped(struct creds *c, uid_t uid, gid_t gid, pid_t pid)
 		list = malloc(MAX_GROUPS * sizeof(*list));
 		if (!list)
 			return -ENOMEM;
+		set_effective(c, CAPS_RESTING | CAP(SYS_PTRACE));
 		count = read_groups(c->proc, pid, list, MAX_GROUPS);
+		set_effective(c, CAPS_RESTING);
 		if (count < 0)
 			return count;
 	}
 	creds_caller(c, uid, gid);
-	if (count)
-		syscall(SYS_setgroups, (size_t)count, list);
+	if (count && syscall(SYS_setgroups, (size_t)count, list) < 0)
+		return -errno;
 	c->groups = count > 0;
 	return 0;
 }

@@ -35,6 +35,7 @@ struct creds {
 	bool switching; /* root: identities change; otherwise only the umask does */
 	int proc;       /* O_PATH descriptor of /proc: for a caller's groups */
 	enum creds_state state;
+	uid_t resting; /* CREDS_RESTING_UID, or another where that does not exist */
 	uid_t uid;
 	gid_t gid;
 	bool groups; /* supplementary groups other than none are set */

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 
 #include "fs/fs.h"
+#include "fs/warming.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -103,6 +104,7 @@ static void drop_open_inode(struct fs *fs, struct node *node)
 
 	if (oi->opens)
 		return;
+	warming_closed(fs, node);
 	if (oi->backing_id)
 		backing_close(fs, oi->backing_id);
 	oi->backing_id = 0;

@@ -17,6 +17,7 @@
 #include "stats/stats.h"
 
 struct session;
+struct warm;
 
 struct fs {
 	struct tree tree;
@@ -24,6 +25,7 @@ struct fs {
 	const struct options *options;
 	struct fuse_session *fuse;
 	struct session *session;
+	struct warm *warm; /* NULL: nothing is fetched ahead */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */

@@ -158,8 +158,15 @@ static void victim_deleted(struct fs *fs, struct victim *v)
 	struct stat st;
 
 	fdcache_drop(fs->tree.fdcache, v->node->id);
-	if (fstat(v->fd, &st) < 0 || (!S_ISDIR(st.st_mode) && st.st_nlink))
-		return; /* it has other names */
+	if (fstat(v->fd, &st) < 0)
+		return;
+	if (!S_ISDIR(st.st_mode) && st.st_nlink) { /* it has other names, which we may not know */
+		struct fd_lease lease;
+
+		fdcache_put(fs->tree.fdcache, v->node->id, steal_fd(&v->fd), &lease);
+		tree_return(&fs->tree, &lease);
+		return;
+	}
 	node_detach(fs->tree.nodes, v->node);
 	if (!S_ISREG(st.st_mode) || st.st_blocks <= PIN_MAX_BLOCKS || in_use(fs, v->node))
 		node_pin(fs->tree.nodes, v->node, &v->fd);
@@ -226,16 +233,17 @@ static int do_rename(fuse_req_t req, struct parent *from, const char *name, stru
 
 	if (!(flags & RENAME_EXCHANGE))
 		victim_find(to->fs, to->lease.fd, new_name, &victim);
+	atomic_fetch_add(&to->fs->tree.renames_begun, 1);
 	fs_as_caller(req);
 	err = or_errno(renameat2(from->lease.fd, name, to->lease.fd, new_name, flags));
 	fs_rest();
-	victim_done(to->fs, &victim, !err);
-	if (err)
-		return err;
-	follow(to->fs, to->node, to->lease.fd, new_name);
-	if (flags & RENAME_EXCHANGE)
+	if (!err)
+		follow(to->fs, to->node, to->lease.fd, new_name);
+	if (!err && (flags & RENAME_EXCHANGE))
 		follow(from->fs, from->node, from->lease.fd, name);
-	return 0;
+	atomic_fetch_add(&to->fs->tree.renames_done, 1);
+	victim_done(to->fs, &victim, !err);
+	return err;
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include "fs/open.h"
+#include "fs/warming.h"
 #include "util/cleanup.h"
 
 bool flags_write(int flags)
@@ -123,8 +124,12 @@ static int open_node(fuse_req_t req, struct fs *fs, struct node *node, struct fu
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	int err = open_node(req, fs, fs_node(fs, ino), fi);
+	struct node *node = fs_node(fs, ino);
+	int err = open_node(req, fs, node, fi);
 
+	/* Before the answer: after it the kernel may forget the node at any time. */
+	if (!err && fi->backing_id > 0 && !flags_write(fi->flags))
+		warming_opened(fs, node);
 	if (err)
 		reply_err(req, err);
 	else if (fuse_reply_open(req, fi) != 0) /* the caller was killed meanwhile */

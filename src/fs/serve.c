@@ -2,6 +2,7 @@
 #include "fs/serve.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "creds/creds.h"
 #include "fs/mount.h"
 #include "fs/session.h"
+#include "fs/warming.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -72,6 +74,7 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 static void fs_deinit(struct fs *fs)
 {
 	session_free(fs->session);
+	warming_stop(fs);
 	fs_mount_deinit(fs);
 	tree_deinit(&fs->tree);
 	source_deinit(&fs->tree.source);
@@ -122,7 +125,10 @@ static void on_signal(struct control *c)
 /* Idle descriptors go; true when there is nothing left to look after. */
 static bool sweep(struct fs *fs)
 {
-	return fdcache_sweep(fs->tree.fdcache) == 0;
+	if (fdcache_sweep(fs->tree.fdcache))
+		return false;
+	malloc_trim(0); /* the C library would keep what millions of nodes left */
+	return true;
 }
 
 /* Until the mount is gone. */
@@ -164,6 +170,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	if (result)
 		return result;
 	fs->session = session_new(fs);
+	warming_start(fs);
 	result = fs->session ? session_start(fs->session) : -ENOMEM;
 	if (result) {
 		snprintf(err, err_size, "%s: can't start to serve: %s", c->mountpoint,

@@ -32,7 +32,7 @@ struct fdcache {
 
 struct fdcache *fdcache_new(unsigned capacity)
 {
-	unsigned sets = (capacity + WAYS - 1) / WAYS;
+	unsigned sets = capacity ? (capacity + WAYS - 1) / WAYS : 1;
 	size_t bytes = sizeof(struct fdcache) + sets * sizeof(struct set);
 	struct fdcache *c = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
 
@@ -83,7 +83,7 @@ bool fdcache_get(struct fdcache *c, uint64_t nodeid, struct fd_lease *lease)
 
 	pthread_mutex_lock(&s->lock);
 	for (unsigned i = 0; i < WAYS && !found; i++)
-		if (s->way[i].nodeid == nodeid) {
+		if (nodeid && s->way[i].nodeid == nodeid) {
 			lend(c, s, &s->way[i], lease);
 			found = true;
 		}

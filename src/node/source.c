@@ -76,15 +76,19 @@ int source_open(struct source *s, const struct kernel *k, const char *path, char
 	*s = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
 	directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (directory >= 0) {
-		s->path = realpath(path, NULL);
 		s->tree = clone_tree(directory, k);
 		s->root = openat(s->tree >= 0 ? s->tree : directory, ".",
 				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (s->root >= 0)
+			s->path = realpath(path, NULL);
 	}
-	if (directory < 0 || s->root < 0 || !s->path || describe(s) != 0) {
-		result = -errno;
+	if (directory >= 0 && s->root >= 0 && s->path)
+		result = describe(s);
+	else
+		result = errno ? -errno : -ENOENT;
+	if (result) {
 		snprintf(err, err_size, "%s: %s; SOURCE must be a directory that you can read",
-			 path, strerror(errno));
+			 path, strerror(-result));
 		return result;
 	}
 	s->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

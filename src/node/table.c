@@ -290,11 +290,55 @@ void node_forget(struct node_table *t, struct node *n, uint64_t lookups)
 	}
 }
 
+void node_hold(struct node_table *t, struct node *n)
+{
+	struct shard *s = shard_of(t, n->hash);
+
+	if (n->id == NODE_ROOT_ID)
+		return;
+	pthread_mutex_lock(&s->lock);
+	n->lookups++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct node *node_ref_parent(struct node_table *t, struct node *n)
+{
+	struct node *parent = NULL;
+
+	/* While the place is there, so is its parent: a place holds a count. */
+	node_lock(t, n);
+	if (n->place)
+		parent = node_get(t, n->place->parent);
+	if (parent)
+		node_hold(t, parent);
+	node_unlock(t, n);
+	return parent;
+}
+
+static bool lies_below(struct node_table *t, struct node *n, const struct node *above)
+{
+	struct node *at = n;
+	bool below = n == above;
+
+	node_hold(t, at);
+	while (!below && at && at->id != NODE_ROOT_ID) {
+		struct node *parent = node_ref_parent(t, at);
+
+		node_forget(t, at, 1);
+		at = parent;
+		below = at == above;
+	}
+	if (at)
+		node_forget(t, at, 1);
+	return below;
+}
+
 void node_moved(struct node_table *t, struct node *n, struct node *parent, const char *name)
 {
 	struct place *place, *old;
 
-	if (n->handle_type != IDENTITY_BY_NUMBER)
+	if (n->handle_type != IDENTITY_BY_NUMBER ||
+	    (n->type == S_IFDIR && lies_below(t, parent, n)))
 		return;
 	node_lock(t, n);
 	old = n->place;
@@ -307,13 +351,7 @@ void node_moved(struct node_table *t, struct node *n, struct node *parent, const
 		place->parent = parent->id;
 		strcpy(place->name, name);
 		n->place = place;
-		if (parent->id != NODE_ROOT_ID) {
-			struct shard *s = shard_of(t, parent->hash);
-
-			pthread_mutex_lock(&s->lock);
-			parent->lookups++;
-			pthread_mutex_unlock(&s->lock);
-		}
+		node_hold(t, parent);
 	}
 	node_unlock(t, n);
 	if (place && old) {

@@ -64,11 +64,16 @@ struct node *node_ref(struct node_table *table, const struct identity *id, mode_
 		      struct node *parent, const char *name);
 /* Finds only; counts a lookup if found. */
 struct node *node_ref_known(struct node_table *table, const struct identity *id);
+/* Counts a lookup of a node that is known to be alive. */
+void node_hold(struct node_table *table, struct node *node);
+/* The node of its place's parent, counted; NULL without a place. */
+struct node *node_ref_parent(struct node_table *table, struct node *node);
 void node_forget(struct node_table *table, struct node *node, uint64_t lookups);
 
 /* The object's last name is gone: its number may be used again, so nobody may find it any more. */
 void node_detach(struct node_table *table, struct node *node);
-/* Its place is now another (identities by number only). */
+/* Its place is now another (identities by number only). A place below itself is refused: somebody
+ * turned the tree around behind the mount, and the old place is as wrong as the new one. */
 void node_moved(struct node_table *table, struct node *node, struct node *parent, const char *name);
 
 /*

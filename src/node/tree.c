@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -123,54 +124,90 @@ static int step_down(struct tree *t, struct node *n, int parent_fd)
 	return -ESTALE;
 }
 
-/* The nearest ancestor whose descriptor is at hand; the nodes between are pushed on the way. */
-static int climb(struct tree *t, struct node *n, struct node ***way, size_t *depth,
-		 struct fd_lease *lease)
+/*
+ * The tree may be deeper than any path, but not endless: two moves behind the mount can make places
+ * point at each other until the next look-up.
+ */
+#define MAX_DEPTH 65536u
+
+/* The nodes from one up to an ancestor whose descriptor is at hand, each counted. */
+struct climb {
+	struct node **node;
+	size_t depth, room;
+};
+
+static int climb_push(struct climb *c, struct node *n)
 {
-	size_t room = 0;
+	if (c->depth == MAX_DEPTH)
+		return -ESTALE;
+	if (c->depth == c->room) {
+		size_t room = c->room ? c->room * 2 : 16;
+		struct node **more = realloc(c->node, room * sizeof(*more));
 
-	*depth = 0;
-	for (;;) {
-		uint64_t parent = 0;
+		if (!more)
+			return -ENOMEM;
+		c->node = more;
+		c->room = room;
+	}
+	c->node[c->depth++] = n;
+	return 0;
+}
 
-		if (tree_reach(t, n, false, lease) == 0)
-			return 0;
-		if (*depth == room) {
-			struct node **more;
+/* n is counted; the count goes into the climb, or is dropped. */
+static int climb(struct tree *t, struct node *n, struct climb *c, struct fd_lease *lease)
+{
+	while (tree_reach(t, n, false, lease) != 0) {
+		int err = climb_push(c, n);
 
-			room = room ? room * 2 : 16;
-			more = realloc(*way, room * sizeof(**way));
-			if (!more)
-				return -ENOMEM;
-			*way = more;
+		if (err) {
+			node_forget(t->nodes, n, 1);
+			return err;
 		}
-		(*way)[(*depth)++] = n;
-		node_lock(t->nodes, n);
-		if (n->place)
-			parent = n->place->parent;
-		node_unlock(t->nodes, n);
-		n = node_get(t->nodes, parent);
+		n = node_ref_parent(t->nodes, n);
 		if (!n)
 			return -ESTALE;
 	}
+	node_forget(t->nodes, n, 1);
+	return 0;
 }
 
-/* Without handles: down from the nearest ancestor whose descriptor is at hand. */
-static int reach_by_place(struct tree *t, struct node *n, struct fd_lease *lease)
+/* Without handles: down from the nearest ancestor whose descriptor is at hand. n is counted. */
+static int walk_down(struct tree *t, struct node *n, struct fd_lease *lease)
 {
-	autofree struct node **way = NULL;
-	size_t depth;
-	int err = climb(t, n, &way, &depth, lease);
+	struct climb c = {0};
+	int err = climb(t, n, &c, lease);
 
-	while (!err && depth) {
-		struct node *next = way[--depth];
+	while (!err && c.depth) {
+		struct node *next = c.node[--c.depth];
 		int fd = step_down(t, next, lease->fd);
 
 		tree_return(t, lease);
 		if (fd < 0)
-			return fd;
-		fdcache_put(t->fdcache, next->id, fd, lease);
+			err = fd;
+		else
+			fdcache_put(t->fdcache, next->id, fd, lease);
+		node_forget(t->nodes, next, 1);
 	}
+	while (c.depth)
+		node_forget(t->nodes, c.node[--c.depth], 1);
+	free(c.node);
+	return err;
+}
+
+static int reach_by_place(struct tree *t, struct node *n, struct fd_lease *lease)
+{
+	unsigned done, begun;
+	int err;
+
+	/* A rename through the mount changes the name first and the place a moment later. */
+	do {
+		done = atomic_load(&t->renames_done);
+		node_hold(t->nodes, n);
+		err = walk_down(t, n, lease);
+		begun = atomic_load(&t->renames_begun);
+		if (err == -ESTALE && begun != done)
+			sched_yield();
+	} while (err == -ESTALE && begun != done);
 	return err;
 }
 

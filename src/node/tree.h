@@ -23,6 +23,8 @@ struct tree {
 	struct fdcache *fdcache;
 	struct node_table *nodes;
 	struct openfile_table *openfiles;
+	/* Renames through the mount, for places: begun, and finished with the place set right. */
+	_Atomic unsigned renames_begun, renames_done;
 };
 
 /* Makes the tables; source and kernel are filled in already. Returns 0 or -ENOMEM. */

@@ -33,5 +33,5 @@ void kernel_probe(struct kernel *kernel);
 /* Whether a test hides this feature. */
 bool kernel_hidden(enum kernel_feature feature);
 
-/* "no FUSE passthrough (needs Linux 6.9), …" or an empty string. */
+/* "no FUSE passthrough (Linux 6.9), …" or an empty string. */
 void kernel_lacks(const struct kernel *kernel, char *text, size_t size);

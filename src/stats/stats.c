@@ -38,7 +38,7 @@ void stats_request(struct stats_block *b, unsigned opcode, int err, uint64_t ns)
 			      memory_order_relaxed);
 	if (err) {
 		stats_add(&b->failed[opcode], 1);
-		stats_add(&b->errors[err < STATS_ERRNOS ? err : 0], 1);
+		stats_add(&b->errors[err > 0 && err < STATS_ERRNOS ? err : 0], 1);
 	}
 }
 

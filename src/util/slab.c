@@ -256,6 +256,10 @@ void slab_release(struct slab *slab, uint64_t id)
 	struct shard *shard = &slab->shard[c->shard];
 
 	pthread_mutex_lock(&shard->lock);
+	if (atomic_load_explicit(&c->generation[slot], memory_order_relaxed) != id >> 32) {
+		pthread_mutex_unlock(&shard->lock);
+		return; /* released already */
+	}
 	atomic_store_explicit(&c->generation[slot], 0, memory_order_release);
 	c->used[slot / 64] &= ~(1ull << (slot % 64));
 	shard->objects--;

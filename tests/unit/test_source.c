@@ -340,66 +340,6 @@ START_TEST(test_without_handles)
 }
 END_TEST
 
-START_TEST(test_open_child)
-{
-	struct source s;
-	char name[300];
-	int fd;
-	struct stat st;
-
-	enter("child");
-	open_ok(&s, "s");
-	ck_assert_int_eq(source_open_child(s.root, "missing", false), -ENOENT);
-	ck_assert_int_eq(source_open_child(s.root, "", false), -ENOENT);
-	memset(name, 'x', sizeof(name));
-	name[256] = '\0';
-	ck_assert_int_eq(source_open_child(s.root, name, false), -ENAMETOOLONG);
-	fd = source_open_child(s.root, "file", false);
-	ck_assert_int_ge(fd, 0);
-	ck_assert(fcntl(fd, F_GETFL) & O_PATH);
-	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	ck_assert_int_eq(source_open_child(fd, "x", false), -ENOTDIR);
-	close(fd);
-	fd = source_open_child(s.root, "link", false);
-	ck_assert_int_eq(fstat(fd, &st), 0);
-	ck_assert(S_ISLNK(st.st_mode));
-	close(fd);
-	source_deinit(&s);
-}
-END_TEST
-
-/* From memory or not at all; and what was just used is in memory. */
-START_TEST(test_cached_only)
-{
-	static const char *const names[] = { "file", "link", "sub", "missing" };
-	struct source s;
-
-	enter("cached");
-	open_ok(&s, "s");
-	if (!kernel.has[KERNEL_RESOLVE_CACHED]) {
-		ck_assert_int_eq(source_open_child(s.root, "file", true), -EINVAL);
-		source_deinit(&s);
-		return;
-	}
-	for (int i = 0; i < 3; i++) {
-		int fd = source_open_child(s.root, names[i], false);
-
-		ck_assert_int_ge(fd, 0);
-		close(fd);
-		fd = source_open_child(s.root, names[i], true);
-		ck_assert_msg(fd >= 0 || fd == -EAGAIN, "%d", fd);
-		if (fd >= 0)
-			close(fd);
-	}
-	for (int i = 0; i < 2; i++) {
-		int fd = source_open_child(s.root, "missing", true);
-
-		ck_assert_msg(fd == -ENOENT || fd == -EAGAIN, "%d", fd);
-	}
-	source_deinit(&s);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("source");
@@ -418,8 +358,6 @@ int main(void)
 	tcase_add_test(tc, test_shared_mounts);
 	tcase_add_test(tc, test_flags);
 	tcase_add_test(tc, test_without_handles);
-	tcase_add_test(tc, test_open_child);
-	tcase_add_test(tc, test_cached_only);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* Each test is run with handles and without; both on the real thing, below /tmp. */
@@ -362,38 +361,6 @@ START_TEST(test_deep)
 }
 END_TEST
 
-/* Turned around behind our back: a/b has become b/a, and was looked up from below. */
-START_TEST(test_turned_around)
-{
-	struct rlimit limit = { 256ul << 20, 256ul << 20 };
-	struct node *a, *b;
-	struct child child;
-	int fd, err;
-
-	if (!begin(_i, "turned"))
-		return;
-#ifndef __SANITIZE_ADDRESS__ /* whose own memory is beyond any limit */
-	ck_assert_int_eq(setrlimit(RLIMIT_DATA, &limit), 0);
-#endif
-	(void)limit;
-	ck_assert_int_eq(mkdir("a", 0755), 0);
-	ck_assert_int_eq(mkdir("a/b", 0755), 0);
-	a = found(root, "a");
-	b = found(a, "b");
-	fd = open("a/b", O_PATH | O_DIRECTORY | O_CLOEXEC); /* as if cached */
-	ck_assert_int_eq(rename("a/b", "b"), 0);
-	ck_assert_int_eq(rename("a", "b/a"), 0);
-	ck_assert_int_eq(tree_lookup(&tree, b, fd, "a", true, &child), 0);
-	ck_assert_ptr_eq(child.node, a);
-	close(child.fd);
-	close(fd);
-	forget_cached();
-	err = reach_result(b, true);
-	ck_assert_msg(err == (_i == BY_HANDLE ? 0 : -ESTALE) || err == -ELOOP, "%d", err);
-	end();
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("tree");
@@ -411,7 +378,6 @@ int main(void)
 	tcase_add_loop_test(tc, test_deleted, 0, WAYS);
 	tcase_add_loop_test(tc, test_adopt_without_name, 0, WAYS);
 	tcase_add_loop_test(tc, test_deep, 0, WAYS);
-	tcase_add_loop_test(tc, test_turned_around, 0, WAYS);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

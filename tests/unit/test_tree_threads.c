@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Objects are reached while others rename them and forget the directories that they were in. */
+/* Objects are reached while others, here or behind our back, rename what they are in. */
 #include "node/tree.h"
 
 #include <check.h>
@@ -9,12 +9,19 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define DIRS   6
 #define FILES  4
 #define MOVERS 2
 #define ROUNDS 4000
+
+#ifdef __SANITIZE_ADDRESS__
+#define ASAN 1
+#else
+#define ASAN 0
+#endif
 
 static char base[64];
 static struct tree tree;
@@ -115,18 +122,24 @@ static void *reacher(void *argument)
 	return NULL;
 }
 
-static void begin(bool by_handle)
+static void begin(const char *test, bool by_handle)
 {
 	char err[256] = "", path[64];
 
 	ck_assert_int_eq(chdir(base), 0);
-	snprintf(path, sizeof(path), "%d", by_handle);
+	snprintf(path, sizeof(path), "%s%d", test, by_handle);
 	ck_assert(mkdir(path, 0755) == 0 && chdir(path) == 0);
 	kernel_probe(&tree.kernel);
 	ck_assert_msg(source_open(&tree.source, &tree.kernel, ".", err, sizeof(err)) == 0, "%s", err);
 	tree.source.by_handle &= by_handle;
 	ck_assert_int_eq(tree_init(&tree), 0);
 	root = node_get(tree.nodes, NODE_ROOT_ID);
+}
+
+static void populate(void)
+{
+	char path[64];
+
 	for (unsigned i = 0; i < DIRS; i++) {
 		snprintf(path, sizeof(path), "d%u", i);
 		ck_assert_int_eq(mkdir(path, 0755), 0);
@@ -155,7 +168,8 @@ START_TEST(test_reach_while_moving)
 	pthread_t moving[MOVERS], reaching[2];
 	unsigned seed[] = { 1, 7919, 104729, 1299709 };
 
-	begin(_i);
+	begin("moving", _i);
+	populate();
 	for (int i = 0; i < MOVERS; i++)
 		ck_assert_int_eq(pthread_create(&moving[i], NULL, mover, &seed[i]), 0);
 	for (int i = 0; i < 2; i++)
@@ -177,6 +191,32 @@ START_TEST(test_reach_while_moving)
 }
 END_TEST
 
+/* a/b has become b/a behind our back, and was looked up from below. */
+START_TEST(test_turned_around)
+{
+	struct rlimit limit = { 256ul << 20, 256ul << 20 };
+	struct child a, b, again;
+	struct fd_lease lease;
+	int err;
+
+	begin("turned", _i);
+	if (!ASAN) /* whose own memory is beyond any limit */
+		ck_assert_int_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+	ck_assert_int_eq(mkdir("a", 0755), 0);
+	ck_assert_int_eq(mkdir("a/b", 0755), 0);
+	ck_assert_int_eq(tree_lookup(&tree, root, tree.source.root, "a", true, &a), 0);
+	ck_assert_int_eq(tree_lookup(&tree, a.node, a.fd, "b", true, &b), 0);
+	ck_assert_int_eq(rename("a/b", "b"), 0);
+	ck_assert_int_eq(rename("a", "b/a"), 0);
+	ck_assert_int_eq(tree_lookup(&tree, b.node, b.fd, "a", true, &again), 0);
+	ck_assert_ptr_eq(again.node, a.node);
+	/* Nothing is cached: the way has to be found. It must not go on for ever. */
+	err = tree_reach(&tree, b.node, true, &lease);
+	ck_assert_msg(err == 0 || err == -ESTALE || err == -ELOOP, "%d", err);
+	ck_assert_int_eq(err == 0, tree.source.by_handle);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tree_threads");
@@ -187,6 +227,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_base, remove_base);
 	tcase_add_loop_test(tc, test_reach_while_moving, 0, 2);
+	tcase_add_loop_test(tc, test_turned_around, 0, 2);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

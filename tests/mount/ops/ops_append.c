@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define RECORD 64
@@ -130,6 +131,7 @@ static void append_follow(struct ops *o)
 {
 	char buf[64], name[] = "grows";
 	long total = 0, bad = 0;
+	bool ended = false;
 	pid_t pid;
 	int fd;
 
@@ -137,16 +139,20 @@ static void append_follow(struct ops *o)
 	fd = ops_open(o, name, O_RDONLY);
 	pid = ops_spawn(o, grow, name);
 	while (total < 3000) {
-		ssize_t i, n = read(fd, buf, sizeof(buf));
+		bool last = ended;
+		ssize_t i, n;
 
-		if (n < 0)
+		ended = ended || waitpid(pid, NULL, WNOHANG) == pid;
+		n = read(fd, buf, sizeof(buf));
+		if (n < 0 || (!n && last))
 			break;
 		for (i = 0; i < n; i++)
 			bad += buf[i] != '0' + (total + i) % 10;
 		total += n;
 		bad += ops_fstat(fd).st_size < total;
 	}
-	ops_reap(o, "writer", pid);
+	if (!ended)
+		ops_reap(o, "writer", pid);
 	ops_say(o, "read", "%ld bytes, %ld wrong", total, bad);
 	TRY(o, read(fd, buf, sizeof(buf)));
 	TRY(o, write(ops_open(o, name, O_WRONLY | O_APPEND), "tail", 4));

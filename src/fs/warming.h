@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Tells prefetch/warm.c what programs open. */
+#pragma once
+
+#include "fs/fs.h"
+
+/* Starts warming unless it is switched off or can't work here. Needs fs->tree. */
+void warming_start(struct fs *fs);
+void warming_stop(struct fs *fs);
+
+/* Before a plain open for reading is answered. May reopen the file; costs a large file a few
+ * microseconds, others nothing. */
+void warming_opened(struct fs *fs, struct node *node);
+/* The node's last open has gone. */
+void warming_closed(struct fs *fs, struct node *node);
