@@ -42,7 +42,7 @@ static const struct option_def table[] = {
 	CHOICE(OWN, "passthrough", passthrough, passthrough_choices,
 	       "hand hot files to the kernel where it can"),
 	CHOICE(OWN, "prefetch", prefetch, prefetch_choices,
-	       "fetch ahead of programs that read cold files in order: if it pays, not, or always"),
+	       "fetch ahead of who reads cold files in order"),
 
 	FLAG(FUSE, "allow_other", allow_other, OPTION_ON, "every user may enter (root: default)"),
 	FLAG(FUSE, "allow_root", allow_root, OPTION_ON, "only root and who mounts may enter"),

@@ -5,12 +5,6 @@
 
 #define STACK_SIZE (256u << 10) /* bytes: ours is shallow, the rest is for `done` */
 
-/*
- * A short read that ends within a sector is at the end of the file, as no block device has smaller
- * sectors. Saves asking again, which O_DIRECT could only answer with EINVAL.
- */
-#define SECTOR 512u
-
 void io_queue_push(struct io_queue *queue, struct io_request *request)
 {
 	request->private.next = NULL;
@@ -110,7 +104,7 @@ ssize_t io_ended(const struct io_request *request, int err)
 	return request->private.moved ? (ssize_t)request->private.moved : err;
 }
 
-bool io_advance(struct io_tally *tally, struct io_request *request, ssize_t piece)
+bool io_advance(struct io_tally *tally, struct io_request *request, ssize_t piece, uint32_t sector)
 {
 	struct io_private *private = &request->private;
 	bool more;
@@ -118,7 +112,7 @@ bool io_advance(struct io_tally *tally, struct io_request *request, ssize_t piec
 	if (piece > 0) {
 		private->moved += (uint32_t)piece;
 		more = private->moved < request->length &&
-		       (request->kind == IO_WRITE || private->moved % SECTOR == 0);
+		       (request->kind == IO_WRITE || private->moved % sector == 0);
 	} else {
 		more = piece == -EINTR;
 		/* A write that neither moves nor fails would be repeated for ever. */

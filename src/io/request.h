@@ -63,9 +63,10 @@ static inline uint64_t io_rest_offset(const struct io_request *request)
 
 /*
  * Takes the result of a piece: bytes or -errno. True when the rest is to be transferred next; false
- * at the end, with the request's result in its private part. EAGAIN is an error here.
+ * at the end, with the request's result in its private part. EAGAIN is an error here. A short read
+ * that ends between multiples of sector is at the file's end for certain; 1 if nothing is.
  */
-bool io_advance(struct io_tally *tally, struct io_request *request, ssize_t piece);
+bool io_advance(struct io_tally *tally, struct io_request *request, ssize_t piece, uint32_t sector);
 /* The result of a request that goes no further: its bytes, or err if there are none. */
 ssize_t io_ended(const struct io_request *request, int err);
 

@@ -38,7 +38,7 @@ static void serve(struct io_backend *b, struct io_request *request)
 
 	do {
 		piece = b->kind->move(b->state, &b->tally, request);
-	} while (io_advance(&b->tally, request, piece));
+	} while (io_advance(&b->tally, request, piece, 1));
 	io_finish(&b->tally, request, request->private.result);
 }
 

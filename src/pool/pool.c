@@ -29,7 +29,6 @@ static void *reserve_chunks(size_t size)
 
 static void destroy(struct pool *pool)
 {
-	/* A guest that took the last lease's place may have left this lock a moment ago. */
 	for (uint32_t i = 0; pool->base && i < pool->depot.fresh; i++)
 		if (pool->chunk[i].committed && pool->observer.releasing)
 			pool->observer.releasing(pool->observer.argument, i);
@@ -246,11 +245,12 @@ static void return_again(struct pool *pool, struct magazine *magazine)
 
 void pool_return(struct pool *pool, struct pool_buffer *buffer)
 {
-	uint32_t unit = buffer_unit(pool, buffer);
 	struct magazine *magazine;
+	uint32_t unit;
 
 	if (!buffer->data)
 		return;
+	unit = buffer_unit(pool, buffer);
 	magazine = magazine_here(pool, class_of(buffer->size));
 	buffer->data = NULL;
 	/* The first look only saves a push in vain (relaxed); the second one, R2 in wait.c, counts. */

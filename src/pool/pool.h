@@ -22,6 +22,7 @@
 #define POOL_MIN_SIZE 4096u		/* smallest class: a page */
 #define POOL_MAX_SIZE (1u << 20)	/* largest class, and the size of a chunk */
 #define POOL_CHUNK POOL_MAX_SIZE
+#define POOL_MAX_MEMORY (1ull << 38) /* 256 GiB; less than that */
 
 struct pool;
 
@@ -43,22 +44,30 @@ struct pool_counters {
 
 /*
  * memory: bytes for everything, rounded down to whole chunks; at least one chunk.
- * Returns NULL with *err = -EINVAL (0 or too small, or an overflow) or -ENOMEM.
+ * Returns NULL with *err = -EINVAL (0 or too small, or POOL_MAX_MEMORY and more) or
+ * -ENOMEM.
  */
 struct pool *pool_new(size_t memory, int *err);
 /*
  * No lease is given from here on; waiting ones end with -ESHUTDOWN. The pool's memory goes when the
- * last lease comes back: returning one after this is safe. Returns NULL.
+ * last lease comes back: returning one after this is safe. Registered chunks are released then, by
+ * that thread, unless the observer was taken away. Returns NULL.
  */
 struct pool *pool_free(struct pool *pool);
 
-/* The smallest class that holds size bytes; 0 for more than POOL_MAX_SIZE. */
+/* The smallest class that holds size bytes; 0 for none and for more than POOL_MAX_SIZE. */
 uint32_t pool_class(size_t size);
 
-/* One buffer at once or -EAGAIN; -ENOMEM if the kernel has no memory; -EINVAL for a bad size. */
+/*
+ * One buffer at once or -EAGAIN (somebody waits; none is free; or the last chunk is just being
+ * committed or given back); -ENOMEM if the kernel has no memory; -EINVAL for a bad size (0 too).
+ */
 int pool_try(struct pool *pool, size_t size, struct pool_buffer *buffer);
 
-/* Tells a waiting lease to end. Zero-initialise; may be used for many leases, one after another. */
+/*
+ * Tells a waiting lease to end; one that need not wait succeeds nevertheless. Zero-initialise; may be
+ * used for many leases, one after another and at once.
+ */
 struct pool_cancel {
 	_Atomic bool cancelled;
 };
@@ -78,7 +87,9 @@ void pool_return(struct pool *pool, struct pool_buffer *buffer); /* sets data to
  * Registration with io_uring goes by chunk, when it is committed, and ends before its memory goes
  * back, with no I/O in flight in it (no lease is out then). The hooks are called with no lease of
  * that chunk out, never concurrently for one chunk; a failed `committed` only means that the chunk
- * is used unregistered. At most one observer; set before the first lease.
+ * is used unregistered. Hooks run one at a time, without the pool's lock, and may not call
+ * pool_observe(). At most one observer, set before the first lease; NULL takes it away, and no hook
+ * runs any more when that returns (a ring that closes before its pool).
  */
 struct pool_observer {
 	void (*committed)(void *argument, uint32_t chunk, void *data, size_t size);
@@ -88,7 +99,8 @@ struct pool_observer {
 void pool_observe(struct pool *pool, const struct pool_observer *observer);
 
 /* Gives memory of chunks that hold no lease back to the kernel; all of them, or those idle since
- * the last call. Returns the bytes given back. For a housekeeping thread, and under pressure. */
+ * the last call; none while somebody waits for buffers. Returns the bytes given back. For a
+ * housekeeping thread, and under pressure. */
 size_t pool_trim(struct pool *pool, bool all);
 
 size_t pool_memory(const struct pool *pool);	 /* bytes at most */

@@ -44,6 +44,10 @@ size_t pool_trim(struct pool *pool, bool all)
 	size_t bytes = 0;
 
 	pthread_mutex_lock(&pool->lock);
+	if (atomic_load_explicit(&pool->attention, memory_order_relaxed) & POOL_CLOSED) {
+		pthread_mutex_unlock(&pool->lock);
+		return 0;
+	}
 	pool->guests++;
 	/* So all that was used since the last call has been taken out of the depot since. */
 	depot_drain_all(pool);

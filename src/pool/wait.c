@@ -252,10 +252,13 @@ int lease_slow(struct pool *pool, struct request *r, uint64_t timeout_ns)
 	int err = 0;
 
 	pthread_mutex_lock(&pool->lock);
+	if (atomic_load_explicit(&pool->attention, memory_order_relaxed) & POOL_CLOSED) {
+		/* The caller has a lease out, or could not be here: the pool is still there. */
+		pthread_mutex_unlock(&pool->lock);
+		return -ESHUTDOWN;
+	}
 	pool->guests++;
-	if (atomic_load_explicit(&pool->attention, memory_order_relaxed) & POOL_CLOSED)
-		err = -ESHUTDOWN;
-	else if (!grant_at_once(pool, r))
+	if (!grant_at_once(pool, r))
 		err = grant_or_wait(pool, r, timeout_ns);
 	if (!err && r->claims != POOL_NONE)
 		err = commit_claims(pool, r);

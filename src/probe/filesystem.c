@@ -167,7 +167,8 @@ static unsigned walk_overlay(const struct walk *w, const struct mount_entry *m, 
 	const struct mount_entry *below;
 	char path[SYS_PATH];
 
-	w->device->stack_depth++;
+	if (walk_is_top(w, level))
+		w->device->stack_depth++;
 	if (!mount_option(m, "upperdir", false, path, sizeof(path)) &&
 	    !mount_option(m, "lowerdir", true, path, sizeof(path)) &&
 	    !mount_option(m, "lowerdir+", false, path, sizeof(path))) {
@@ -175,20 +176,17 @@ static unsigned walk_overlay(const struct walk *w, const struct mount_entry *m, 
 		return 0;
 	}
 	below = path[0] == '/' ? mountinfo_by_path(w->mounts, path) : NULL;
-	if (below && below != m && strcmp(below->type, "overlay") != 0)
+	if (below && (below->major != m->major || below->minor != m->minor))
 		return walk_below(w, below, path, level, class);
-	/* It lies "in itself": the path is the host's, seen from within a container. */
-	if (!below || below == m || level > 0 || below->id == m->id) {
-		below = mountinfo_by_neighbour(w->mounts, path);
-		if (below && below != m) {
-			device_note(w->device, "the overlay's layer %s is the host's: its device is "
-				    "guessed from %s", path, below->mount_point);
-			return walk_below(w, below, path, level, class);
-		}
+	/* It would lie in itself: the path is the host's, seen from within a container. */
+	below = mountinfo_by_neighbour(w->mounts, path);
+	if (!below) {
 		device_note(w->device, "the device of the overlay's layer %s can't be seen from here",
 			    path);
 		return 0;
 	}
+	device_note(w->device, "the overlay's layer %s is the host's: its device is guessed from %s",
+		    path, below->mount_point);
 	return walk_below(w, below, path, level, class);
 }
 
@@ -222,7 +220,8 @@ static unsigned walk_path(const struct walk *w, const struct mount_entry *m, uns
 {
 	const struct mount_entry *below = mountinfo_by_path(w->mounts, m->source);
 
-	w->device->stack_depth++;
+	if (walk_is_top(w, level))
+		w->device->stack_depth++;
 	return below && below != m ? walk_below(w, below, m->source, level, class) : 0;
 }
 

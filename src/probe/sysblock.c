@@ -169,6 +169,20 @@ static bool seen_before(const struct device *d)
 	return false;
 }
 
+bool walk_is_top(const struct walk *w, unsigned level)
+{
+	const struct device *d = w->device;
+
+	for (unsigned i = d->step_count; i-- > 0 && level > 0;) {
+		if (d->steps[i].level >= level)
+			continue;
+		if (d->steps[i].kind != DEVICE_FILESYSTEM)
+			return false;
+		level = d->steps[i].level;
+	}
+	return true;
+}
+
 struct device_step *walk_step(const struct walk *w, enum device_kind kind, unsigned level)
 {
 	struct device *d = w->device;
@@ -285,8 +299,7 @@ static unsigned walk_top(const struct walk *w, const char *path, const char *nam
 			    strerror(-fd));
 		return 0;
 	}
-	/* Below another filesystem's file the limits are not ours. */
-	if (level == 0 || w->device->steps[0].kind == DEVICE_FILESYSTEM)
+	if (walk_is_top(w, level))
 		take_top_limits(w->device, fd);
 	return walk_block_dir(w, fd, name, level);
 }

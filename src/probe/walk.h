@@ -30,3 +30,7 @@ unsigned walk_block_dir(const struct walk *w, int dir_fd, const char *name, unsi
 
 /* The next step of the chain, or NULL if it is full. */
 struct device_step *walk_step(const struct walk *w, enum device_kind kind, unsigned level);
+
+/* Whether nothing but filesystems lies above this level of the step to come: what is found there
+ * is what the files themselves live with. */
+bool walk_is_top(const struct walk *w, unsigned level);
