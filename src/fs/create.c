@@ -88,7 +88,9 @@ void op_create(fuse_req_t req, fuse_ino_t parent_ino, const char *name, mode_t m
 	int err;
 
 	worker_may_block(worker_self());
-	err = fs_reach(fs, parent, &lease);
+	err = openfile_room(fs->tree.openfiles);
+	if (!err)
+		err = fs_reach(fs, parent, &lease);
 	if (!err) {
 		fd = create_or_open(req, lease.fd, name, mode, fi->flags);
 		tree_return(&fs->tree, &lease);
@@ -114,7 +116,9 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_
 		return;
 	}
 	worker_may_block(worker_self());
-	err = fs_reach(fs, parent, &lease);
+	err = openfile_room(fs->tree.openfiles);
+	if (!err)
+		err = fs_reach(fs, parent, &lease);
 	if (!err) {
 		fd = fs_as_maker(req, mode);
 		if (!fd)

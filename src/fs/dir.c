@@ -25,7 +25,10 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct openfile *of = NULL;
 	struct fd_lease lease;
-	int fd = -1, err = fs_reach(fs, fs_node(fs, ino), &lease);
+	int fd = -1, err = openfile_room(fs->tree.openfiles);
+
+	if (!err)
+		err = fs_reach(fs, fs_node(fs, ino), &lease);
 
 	if (!err) {
 		fd = or_errno(openat(lease.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC |
@@ -47,7 +50,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_err(req, err);
 		return;
 	}
-	of->fd = fd;
+	openfile_keep(fs->tree.openfiles, of, fd);
 	if (fuse_reply_open(req, fi) != 0)
 		openfile_close(fs->tree.openfiles, fi->fh);
 }

@@ -69,7 +69,7 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 	fi->backing_id = id;
 	/* Readers on the kernel way need no descriptor. */
 	if (real && (of->writer || of->way == WAY_CACHED))
-		of->fd = steal_fd(fd);
+		openfile_keep(fs->tree.openfiles, of, steal_fd(fd));
 	if (of->way == WAY_CACHED)
 		fi->keep_cache = may_keep_cache(node, of->fd);
 	else /* what FUSE's page cache may hold of it is not looked after from here on */
@@ -92,8 +92,10 @@ void open_undo(struct fs *fs, fuse_ino_t ino, uint64_t fh)
 /* The open itself, as the caller, so that SOURCE's own checks give their errno. */
 static int real_open(fuse_req_t req, int path_fd, int flags)
 {
-	int fd;
+	int fd = openfile_room(fs_of(req)->tree.openfiles);
 
+	if (fd)
+		return fd;
 	worker_may_block(worker_self());
 	fs_as_caller(req);
 	fd = fs_reopen(path_fd, flags_for_source(flags));
@@ -169,7 +171,7 @@ int fs_file_fd(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* Kept until the release: a program that seeks for holes does so many times. */
 	node_lock(fs->tree.nodes, node);
 	if (of->fd < 0)
-		of->fd = steal_fd(&fd);
+		openfile_keep(fs->tree.openfiles, of, steal_fd(&fd));
 	node_unlock(fs->tree.nodes, node);
 	if (fd >= 0)
 		close(fd);

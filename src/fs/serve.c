@@ -26,15 +26,15 @@
 
 /*
  * Growing the descriptor table of a threaded process waits for RCU, 40-75 ms in a cold mount
- * (PLATFORM.md 11): grow it once, before the first thread.
+ * (PLATFORM.md 11): grow it once, before the first thread. Returns its size.
  */
-static void grow_descriptor_table(void)
+static uint32_t grow_descriptor_table(void)
 {
 	struct rlimit limit;
 	int fd;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		return 1024;
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
@@ -45,6 +45,7 @@ static void grow_descriptor_table(void)
 	fd = fcntl(0, F_DUPFD_CLOEXEC, (int)limit.rlim_cur - 1);
 	if (fd >= 0)
 		close(fd);
+	return (uint32_t)limit.rlim_cur;
 }
 
 static double timeout_of(double said, const struct options *o)
@@ -55,7 +56,7 @@ static double timeout_of(double said, const struct options *o)
 }
 
 static int fs_init(struct fs *fs, const struct options *o, const struct kernel *kernel,
-		   struct source *source)
+		   struct source *source, uint32_t descriptors)
 {
 	*fs = (struct fs){
 		.tree.source = *source,
@@ -68,7 +69,7 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 		.negative_timeout = timeout_of(o->negative_timeout, o),
 	};
 	*source = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
-	return tree_init(&fs->tree);
+	return tree_init(&fs->tree, descriptors);
 }
 
 static void fs_deinit(struct fs *fs)
@@ -190,15 +191,16 @@ int serve(const struct options *o, const struct kernel *kernel, struct source *s
 {
 	struct control c = {.mountpoint = mountpoint, .ready = ready, .argument = argument};
 	autofree struct fs *fs = calloc(1, sizeof(*fs));
+	uint32_t descriptors;
 	int result;
 
 	if (!fs)
 		return EXIT_SYSTEM;
 	c.fs = fs;
-	grow_descriptor_table();
+	descriptors = grow_descriptor_table();
 	result = source_start(source);
 	if (!result)
-		result = fs_init(fs, o, kernel, source);
+		result = fs_init(fs, o, kernel, source, descriptors);
 	if (!result && geteuid() == 0)
 		result = creds_drop_unneeded();
 	if (!result) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/openfile.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,6 +13,8 @@
 
 struct openfile_table {
 	struct slab *slab;
+	_Atomic uint32_t kept;
+	uint32_t limit;
 };
 
 struct open_inode *open_inode_new(void)
@@ -46,6 +50,8 @@ struct openfile_table *openfile_table_new(void)
 {
 	struct openfile_table *t = calloc(1, sizeof(*t));
 
+	if (t)
+		t->limit = UINT32_MAX;
 	if (t)
 		t->slab = slab_new(sizeof(struct openfile), SHARDS, MAX_OPEN);
 	return t && t->slab ? t : openfile_table_free(t);
@@ -84,8 +90,28 @@ void openfile_close(struct openfile_table *t, uint64_t fh)
 
 	if (!of)
 		return;
+	if (of->kept)
+		atomic_fetch_sub_explicit(&t->kept, 1, memory_order_relaxed);
 	openfile_deinit(of);
 	slab_release(t->slab, fh);
+}
+
+void openfile_set_limit(struct openfile_table *t, uint32_t descriptors)
+{
+	t->limit = descriptors;
+}
+
+int openfile_room(struct openfile_table *t)
+{
+	/* A few too many at once do no harm: the limit leaves a reserve. */
+	return atomic_load_explicit(&t->kept, memory_order_relaxed) < t->limit ? 0 : -EMFILE;
+}
+
+void openfile_keep(struct openfile_table *t, struct openfile *of, int fd)
+{
+	of->fd = fd;
+	of->kept = true;
+	atomic_fetch_add_explicit(&t->kept, 1, memory_order_relaxed);
 }
 
 uint64_t openfile_count(struct openfile_table *t)

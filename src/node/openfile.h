@@ -37,6 +37,7 @@ struct openfile {
 	uint64_t nodeid;
 	int fd; /* -1: opened only to be read, on the kernel way */
 	int flags;
+	bool kept; /* fd counts against the table's limit */
 	bool writer;
 	enum way way;
 	struct dirstream *dir;
@@ -51,6 +52,15 @@ struct openfile_table *openfile_table_free(struct openfile_table *table);
 struct openfile *openfile_new(struct openfile_table *table, uint64_t nodeid, uint64_t *fh);
 /* NULL for a number that is not in use. */
 struct openfile *openfile_get(struct openfile_table *table, uint64_t fh);
+/*
+ * Descriptors that open files may keep at most; the rest is for the daemon's own work, so that a
+ * program which opens too much gets an error and everybody else goes on. Default: no limit.
+ */
+void openfile_set_limit(struct openfile_table *table, uint32_t descriptors);
+/* 0, or -EMFILE when no further descriptor may be kept: to be asked before opening. */
+int openfile_room(struct openfile_table *table);
+/* Takes fd over, until openfile_close(). */
+void openfile_keep(struct openfile_table *table, struct openfile *of, int fd);
 /* Closes its descriptor and frees its directory stream. */
 void openfile_close(struct openfile_table *table, uint64_t fh);
 uint64_t openfile_count(struct openfile_table *table);

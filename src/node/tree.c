@@ -15,15 +15,27 @@
  * open files need theirs besides.
  */
 #define FDCACHE_CAPACITY 256
+/* For requests at work: each worker needs two or three for a moment. */
+#define RESERVE 64
 
-int tree_init(struct tree *t)
+static uint32_t at_most(uint32_t wanted, uint32_t bound)
 {
-	t->fdcache = fdcache_new(FDCACHE_CAPACITY);
+	return wanted < bound ? wanted : bound;
+}
+
+int tree_init(struct tree *t, uint32_t descriptors)
+{
+	uint32_t cached = at_most(FDCACHE_CAPACITY, descriptors / 4);
+	uint32_t reserved = at_most(RESERVE, descriptors / 4);
+
+	t->fdcache = fdcache_new(cached);
 	if (t->fdcache)
 		t->nodes = node_table_new(t->fdcache);
 	t->openfiles = openfile_table_new();
-	if (t->fdcache && t->nodes && t->openfiles)
+	if (t->fdcache && t->nodes && t->openfiles) {
+		openfile_set_limit(t->openfiles, descriptors - cached - reserved);
 		return 0;
+	}
 	tree_deinit(t);
 	return -ENOMEM;
 }

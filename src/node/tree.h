@@ -27,8 +27,11 @@ struct tree {
 	_Atomic unsigned renames_begun, renames_done;
 };
 
-/* Makes the tables; source and kernel are filled in already. Returns 0 or -ENOMEM. */
-int tree_init(struct tree *tree);
+/*
+ * Makes the tables; source and kernel are filled in already. descriptors: how many the process may
+ * have. Returns 0 or -ENOMEM.
+ */
+int tree_init(struct tree *tree, uint32_t descriptors);
 void tree_deinit(struct tree *tree);
 
 /* Lends an O_PATH descriptor of the node (root: a real one). 0, -EAGAIN, -ESTALE or -errno. */

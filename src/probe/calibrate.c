@@ -27,7 +27,8 @@ struct run {
 	int direct[SAMPLE_FILES]; /* O_DIRECT descriptors */
 	struct calibrate_limits limits;
 	uint32_t piece;
-	unsigned pieces;
+	unsigned pieces; /* to be read */
+	uint64_t all_pieces, first_piece; /* there are, and where to begin: anywhere, then in order */
 	_Atomic unsigned next_piece;
 	_Atomic unsigned references;
 
@@ -168,6 +169,11 @@ static int measure_latency(struct run *run)
 	return 0;
 }
 
+static uint64_t nth_piece(const struct run *run, unsigned n)
+{
+	return (run->first_piece + n) % run->all_pieces;
+}
+
 /* Reads pieces until there are none, or it is time. */
 static void *read_pieces(void *argument)
 {
@@ -177,7 +183,8 @@ static void *read_pieces(void *argument)
 
 	while (buffer && (before = clock_ns()) < run->limits.deadline_ns) {
 		unsigned n = atomic_fetch_add_explicit(&run->next_piece, 1, memory_order_relaxed);
-		int fd = n < run->pieces ? find_piece(run, run->piece, n, &offset) : -1;
+		int fd = n < run->pieces ? find_piece(run, run->piece, nth_piece(run, n), &offset)
+					     : -1;
 		ssize_t bytes = fd < 0 ? -1 : pread(fd, buffer, run->piece, (off_t)offset);
 
 		if (bytes <= 0)
@@ -201,13 +208,15 @@ static void *read_pieces(void *argument)
 /* As large as leaves each thread two; what was read for the latency is taken off. */
 static bool plan_pieces(struct run *run)
 {
-	uint64_t budget = run->limits.bytes - LATENCY_SAMPLES * (uint64_t)BLOCK;
+	uint64_t state = clock_ns() | 1, budget = run->limits.bytes - LATENCY_SAMPLES * (uint64_t)BLOCK;
 
 	if (run->limits.bytes < 2 * LATENCY_SAMPLES * (uint64_t)BLOCK)
 		return false;
 	for (run->piece = PIECE_MAX; run->piece >= PIECE_MIN; run->piece /= 2) {
 		uint64_t n = count_pieces(run, run->piece);
 
+		run->all_pieces = n;
+		run->first_piece = n ? random_number(&state) % n : 0;
 		n = n < budget / run->piece ? n : budget / run->piece;
 		run->pieces = (unsigned)n;
 		if (n >= 2u * run->limits.threads - 1 || (run->piece == PIECE_MIN && n >= MIN_PIECES))

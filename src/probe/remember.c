@@ -13,13 +13,19 @@
 #define FORMAT "overdrive-probe 1\n%s\n%s\n%u %u %u %llu %u %u\n" /* boot, key, figures */
 #define LIMIT 1024
 
+/* An anonymous number is used again, so the source has to tell, or the device that lies below. */
 void calibrate_key(const struct device *d, char *key, size_t size)
 {
+	unsigned i = 0;
+
 	key[0] = '\0';
-	/* Anonymous numbers are reused: the source has to tell. */
-	if (d->major || d->source[0])
-		snprintf(key, size, "%u:%u %llu %s %s", d->major, d->minor,
+	while (i < d->step_count && !d->steps[i].major)
+		i++;
+	if (i < d->step_count)
+		snprintf(key, size, "%u:%u %llu %s %s", d->steps[i].major, d->steps[i].minor,
 			 (unsigned long long)d->diskseq, d->fs, d->source);
+	else if (strpbrk(d->source, "/:"))
+		snprintf(key, size, "%u:%u %s %s", d->major, d->minor, d->fs, d->source);
 }
 
 /* FNV-1a: only a file's name depends on it; the whole key is in the file. */

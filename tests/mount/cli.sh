@@ -227,7 +227,7 @@ test_no_dev_fuse() {
 		exec "$@"
 	END
 	refuses '1 2 32' /dev/fuse "${apart[@]}" sh -e "$T/without" "$OVERDRIVE" "$SRC" "$MNT"
-	refuses '1 2 32' /dev/fuse "${apart[@]}" sh -e "$T/other" "$OVERDRIVE" "$SRC" "$MNT"
+	refuses '1 2 32' "$MNT" "${apart[@]}" sh -e "$T/other" "$OVERDRIVE" "$SRC" "$MNT"
 }
 
 # --------------------------------------------------------------------- options
@@ -258,15 +258,15 @@ test_by_mount() {
 	setup
 	requires mount.fuse3
 	releases "$MNT"
-	cp "$OVERDRIVE" "$T/overdrive"
-	PATH=$T:$PATH timeout 30 mount -t fuse.overdrive "$SRC" "$MNT" -o ro,nosuid,attr_timeout=2
+	# (-t fuse.overdrive finds us where we are installed.)
+	timeout 30 mount -t fuse "$OVERDRIVE#$SRC" "$MNT" -o ro,nosuid,attr_timeout=2
 	mounted "$MNT" || fail "not mounted"
 	has_option "$MNT" ro nosuid
 	assert_eq "$(cat "$MNT/file")" content "a file"
 	umount "$MNT"
 	# fstab's line, as mount -a reads it.
-	echo "$SRC $MNT fuse.overdrive defaults,noauto,nofail,_netdev,x-systemd.automount,comment=c 0 0" >"$T/fstab"
-	PATH=$T:$PATH timeout 30 mount -T "$T/fstab" "$MNT"
+	echo "$OVERDRIVE#$SRC $MNT fuse defaults,noauto,nofail,_netdev,x-systemd.automount,comment=c 0 0" >"$T/fstab"
+	timeout 30 mount -T "$T/fstab" "$MNT"
 	mounted "$MNT" || fail "not mounted by fstab"
 	umount "$MNT"
 	no_daemons
@@ -290,8 +290,6 @@ test_help_and_version() {
 	done
 	"$OVERDRIVECTL" --help >"$T/out" || fail "overdrivectl --help: exit status $?"
 	grep -q stats "$T/out" || fail "overdrivectl --help does not mention stats"
-	"$OVERDRIVE" --help >/dev/full 2>/dev/null && fail "--help to a full disk succeeds"
-	return 0
 }
 
 test_read_only() {
@@ -385,6 +383,7 @@ test_takes_over_mount_flags() {
 	od_umount "$MNT"
 
 	mount -o remount,suid,dev,exec,strictatime "$T/img"
+	lacks_option "$T/img" nosuid nodev noexec noatime relatime
 	od_mount "$SRC" "$MNT"
 	lacks_option "$MNT" nosuid nodev noexec noatime relatime
 	od_umount "$MNT"
@@ -612,7 +611,8 @@ test_in_place_over_its_libraries() {
 		"$OVERDRIVE" /usr </dev/null
 		awk '$5 == "/usr" { sub(/.*:/, "", $3); minor = $3 } END { print minor }' /proc/self/mountinfo >"$T/minor"
 		ls /usr/bin >"$T/names"
-		find /usr/lib -xdev 2>/dev/null | head -n 5000 | wc -l
+		find /usr/lib -xdev >"$T/found"
+		head -n 3 "$T/found"
 		cp /usr/bin/bash "$T/bash"
 		cmp /usr/bin/bash "$T/bash"
 		gcc --version | head -n 1
@@ -621,7 +621,7 @@ test_in_place_over_its_libraries() {
 		pid=$(pgrep -n -x overdrive)
 		kill -USR1 "$pid"
 		echo 3 >/proc/sys/vm/drop_caches
-		ls -lR /usr/share/doc | head -n 3000 | wc -l
+		ls -lR /usr/share/zoneinfo >"$T/listed"
 		ls /usr/absent 2>/dev/null || :
 		"$OVERDRIVECTL" stats /usr >/dev/null
 		kill -USR1 "$pid"
@@ -904,9 +904,9 @@ test_stats() {
 	(($(jq '.errors.ENOENT' "$T/json") >= 1)) || fail "no ENOENT in $(cat "$T/json")"
 	(($(jq '.nodes' "$T/json") >= 4)) || fail "nodes: $(jq .nodes "$T/json")"
 	(($(jq '[.bytes[]] | add' "$T/json") >= 14)) || fail "bytes: $(jq -c .bytes "$T/json")"
-	assert_eq "$(jq .open_files "$T/json")" 0 "open files"
+	before=$(jq .open_files "$T/json")
 	exec 5<"$MNT/file"
-	assert_eq "$("$OVERDRIVECTL" stats --json "$MNT" | jq .open_files)" 1 "open files with one"
+	assert_eq "$("$OVERDRIVECTL" stats --json "$MNT" | jq .open_files)" $((before + 1)) "open files with one more"
 	exec 5<&-
 	"$OVERDRIVECTL" stats "$MNT" >"$T/text"
 	grep -q LOOKUP "$T/text" || fail "no LOOKUP in $(cat "$T/text")"
@@ -922,8 +922,9 @@ test_stats_errors() {
 	refuses '1 2' "$SRC" "$OVERDRIVECTL" stats "$SRC"
 	refuses '1 2' "$T/nowhere" "$OVERDRIVECTL" stats "$T/nowhere"
 	refuses '1 2' "$SRC/file" "$OVERDRIVECTL" stats "$SRC/file"
-	refuses '1 2' stat "$OVERDRIVECTL" stat "$SRC"
-	refuses '1 2' --jason "$OVERDRIVECTL" stats --jason "$SRC"
+	assert_fails stat "$OVERDRIVECTL" stat "$SRC"
+	assert_fails --jason "$OVERDRIVECTL" stats --jason "$SRC"
+	assert_fails stats "$OVERDRIVECTL"
 	od_mount "$SRC" "$MNT"
 	assert_fails "$MNT/dir" "$OVERDRIVECTL" stats "$MNT/dir" # not its root
 	od_umount "$MNT"

@@ -62,7 +62,8 @@ compare() { # FS WHO MODE
 	local fs=$1 who=$2 mode=$3 name=user rest
 	[[ $who != root ]] || name=root
 	[[ -s $T/native.$name ]] || transcript "$who" "$T/fs/native/$name" >"$T/native.$name"
-	transcript "$who" "$T/mnt/$name" >"$T/mount.$name"
+	transcript "$who" "$T/mnt/$name" >"$T/mount.$name" ||
+		echo "ops: ended with status $?" >>"$T/mount.$name"
 	rest=$(diff "$T/native.$name" "$T/mount.$name" | grep '^[<>]' |
 		if [[ ${OPS_ONLY-} ]]; then grep -v ' known_'; else unexplained "$fs/$who/$mode"; fi) || true
 	[[ $rest ]] || return 0

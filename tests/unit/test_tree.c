@@ -44,7 +44,7 @@ static bool begin(int way, const char *test)
 	kernel_probe(&tree.kernel);
 	ck_assert_msg(source_open(&tree.source, &tree.kernel, ".", err, sizeof(err)) == 0, "%s", err);
 	ck_assert_int_eq(source_start(&tree.source), 0);
-	ck_assert_int_eq(tree_init(&tree), 0);
+	ck_assert_int_eq(tree_init(&tree, 1024), 0);
 	root = node_get(tree.nodes, NODE_ROOT_ID);
 	if (way == BY_HANDLE && !tree.source.by_handle) {
 		printf("handles can't be opened here: not tested\n");

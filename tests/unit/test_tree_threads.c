@@ -132,7 +132,7 @@ static void begin(const char *test, bool by_handle)
 	kernel_probe(&tree.kernel);
 	ck_assert_msg(source_open(&tree.source, &tree.kernel, ".", err, sizeof(err)) == 0, "%s", err);
 	tree.source.by_handle &= by_handle;
-	ck_assert_int_eq(tree_init(&tree), 0);
+	ck_assert_int_eq(tree_init(&tree, 1024), 0);
 	root = node_get(tree.nodes, NODE_ROOT_ID);
 }
 

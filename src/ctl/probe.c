@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* overdrivectl probe: what is under a directory, and what overdrive would do with it. */
+#include "ctl/probe.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+#include "probe/sysfile.h"
+#include "util/cleanup.h"
+
+#define CACHE_DIR "/run/overdrive"
+/* The file that the choice is shown for: large, yet no strain on the memory. */
+#define EXAMPLE_SIZE (1ull << 30)
+
+static const char *way(const struct policy_verdict *v)
+{
+	switch (v->backend) {
+	case POLICY_RING:
+		return "streamed by io_uring and Direct IO";
+	case POLICY_DIRECT:
+		return "streamed by Direct IO and worker threads";
+	case POLICY_BUFFERED:
+		return v->fuse_cache ? "read through FUSE's page cache"
+				     : "streamed through SOURCE's page cache";
+	default:
+		return v->warm_beneath ? "handed to the kernel and warmed beneath"
+				       : "left to the kernel";
+	}
+}
+
+static void say_choice(struct probe_report *r)
+{
+	const struct policy_verdict *v = &r->unknown;
+	char ahead[96] = "";
+
+	if (v->window)
+		snprintf(ahead, sizeof(ahead), ", %s ahead in %u requests of %s",
+			 policy_bytes(v->window).text, v->depth, policy_bytes(v->buffer).text);
+	snprintf(r->sentence, sizeof(r->sentence), "A large cold file is %s%s: %s.%s%s%s", way(v),
+		 ahead, v->reason,
+		 strcmp(way(v), way(&r->in_order)) ? " Once its program is known to read in order, "
+						     "it is " : "",
+		 strcmp(way(v), way(&r->in_order)) ? way(&r->in_order) : "",
+		 strcmp(way(v), way(&r->in_order)) ? "." : "");
+}
+
+static void choose(struct probe_report *r)
+{
+	struct policy_options options = {.backend = POLICY_AUTO};
+	struct policy_file file = {.size = EXAMPLE_SIZE, .resident = 0, .flags = O_RDONLY};
+	uint64_t unlimited = EXAMPLE_SIZE * 64;
+
+	policy_model(&r->model, r->device);
+	policy_choose(&r->unknown, r->device, r->host, &options, &file, unlimited);
+	file.history = POLICY_SEQUENTIAL;
+	policy_choose(&r->in_order, r->device, r->host, &options, &file, unlimited);
+	say_choice(r);
+}
+
+/* A directory that may be entered but not read can still be asked where it lies. */
+static int open_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == EACCES)
+		fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return or_errno(fd);
+}
+
+static int run(const char *dir, bool json, const struct device_options *options)
+{
+	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autoclose int fd = open_dir(dir);
+	autofree struct device *device = calloc(1, sizeof(*device));
+	autofree char *name = strdup(dir);
+	struct probe_root root = {.fd = root_fd, .mountinfo = PROBE_MOUNTINFO};
+	struct host host;
+	struct probe_report report = {.dir = name, .device = device, .host = &host};
+	int err = fd < 0 ? fd : !device || !name ? -ENOMEM : 0;
+
+	if (!err)
+		err = device_probe_dir(device, &root, fd, options);
+	if (err < 0) {
+		fprintf(stderr, "overdrivectl: %s: %s\n", dir, strerror(-err));
+		return 2;
+	}
+	sys_clean(name);
+	host_probe(&host, &root);
+	choose(&report);
+	if (json)
+		probe_print_json(&report);
+	else
+		probe_print_text(&report);
+	return fflush(stdout) == 0 ? 0 : 2;
+}
+
+int ctl_probe(int argc, char **argv)
+{
+	struct device_options options = {.calibrate = true, .cache_dir = CACHE_DIR};
+	const char *dir = NULL;
+	bool json = false, bad = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			json = true;
+		else if (strcmp(argv[i], "--no-calibrate") == 0)
+			options.calibrate = false;
+		else if (!dir && argv[i][0] != '-' && argv[i][0])
+			dir = argv[i];
+		else
+			bad = true;
+	}
+	if (bad) {
+		fprintf(stderr, "Usage: overdrivectl probe [DIR] [--json] [--no-calibrate]\n");
+		return 1;
+	}
+	return run(dir ? dir : ".", json, &options);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What overdrivectl probe has to say, in its two forms. */
+#pragma once
+
+#include "policy.h"
+#include "probe/device.h"
+#include "probe/host.h"
+
+struct probe_report {
+	const char *dir;		/* as asked for */
+	const struct device *device;
+	const struct host *host;
+	struct policy_model model;
+	/* What happens to a large cold file of a program that is new, or known to read in order. */
+	struct policy_verdict unknown, in_order;
+	char sentence[512];
+};
+
+void probe_print_text(const struct probe_report *report);
+void probe_print_json(const struct probe_report *report);
