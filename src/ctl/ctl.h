@@ -3,4 +3,5 @@
  * what could not be done. */
 #pragma once
 
+int ctl_probe(int argc, char **argv);
 int ctl_stats(int argc, char **argv);

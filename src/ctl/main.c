@@ -10,6 +10,8 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } commands[] = {
+	{"probe", ctl_probe, "probe [DIR] [--json] [--no-calibrate]\n"
+			     "                         what is under a directory, and what is made of it"},
 	{"stats", ctl_stats, "stats MOUNT [--json]   what a mount has done, in numbers"},
 };
 

@@ -6,9 +6,9 @@
 #include "ctl/probe.h"
 
 /* What comes from the system has no control characters and is UTF-8 (sys_clean). */
-static void string(const char *name, const char *text)
+static void quoted(const char *text)
 {
-	printf("\"%s\":\"", name);
+	putchar('"');
 	for (; *text; text++) {
 		if (*text == '"' || *text == '\\')
 			putchar('\\');
@@ -16,6 +16,12 @@ static void string(const char *name, const char *text)
 			putchar(*text);
 	}
 	putchar('"');
+}
+
+static void string(const char *name, const char *text)
+{
+	printf("\"%s\":", name);
+	quoted(text);
 }
 
 /* Zero is what is not known, where that can't be a value. */
@@ -158,9 +164,8 @@ void probe_print_json(const struct probe_report *r)
 	print_host(r->host);
 	printf("\"missing\":[");
 	for (unsigned i = 0; i < d->note_count; i++) {
-		printf("%s{", i ? "," : "");
-		string("note", d->notes[i]);
-		putchar('}');
+		printf("%s", i ? "," : "");
+		quoted(d->notes[i]);
 	}
 	printf("],\"choice\":{");
 	print_verdict("unknown", &r->unknown);

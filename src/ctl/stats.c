@@ -142,7 +142,8 @@ int ctl_stats(int argc, char **argv)
 {
 	autofree struct stats_snapshot *s = calloc(1, sizeof(*s));
 	const char *mount = NULL;
-	bool json = false, bad = false;
+	const char *bad = NULL;
+	bool json = false;
 	int result;
 
 	for (int i = 1; i < argc; i++) {
@@ -151,9 +152,11 @@ int ctl_stats(int argc, char **argv)
 		else if (!mount && argv[i][0] != '-')
 			mount = argv[i];
 		else
-			bad = true;
+			bad = argv[i];
 	}
 	if (!mount || bad) {
+		if (bad)
+			fprintf(stderr, "overdrivectl stats: %s: not expected here\n", bad);
 		fprintf(stderr, "Usage: overdrivectl stats MOUNT [--json]\n");
 		return 1;
 	}

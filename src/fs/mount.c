@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/mount.h"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,35 +57,60 @@ static void add_named(struct option_list *list, const char *name, const char *va
 }
 
 /* A flag of mount(8): as said, else as SOURCE's own mount has it. */
-static void add_flag(struct option_list *list, enum option_tristate said, bool inherited,
-		     const char *on, const char *off)
+static bool flag_of(enum option_tristate said, bool inherited)
 {
-	bool set = said == OPTION_AUTO ? inherited : said == OPTION_ON;
-
-	if (set)
-		add(list, on);
-	else if (off)
-		add(list, off);
+	return said == OPTION_AUTO ? inherited : said == OPTION_ON;
 }
 
-static void add_mount_flags(struct option_list *list, const struct fs *fs)
+static unsigned long atime_flags(const struct options *o, unsigned long source)
+{
+	switch (o->atime) {
+	case OPTION_ATIME_NOATIME:
+		return MS_NOATIME;
+	case OPTION_ATIME_STRICTATIME:
+		return MS_STRICTATIME;
+	case OPTION_ATIME_RELATIME:
+		return MS_RELATIME;
+	default:
+		if (source & ST_NOATIME)
+			return MS_NOATIME;
+		return source & ST_RELATIME ? MS_RELATIME : MS_STRICTATIME;
+	}
+}
+
+/* What of mount(2)'s flags this mount gets: MS_*. */
+static unsigned long mount_flags(const struct fs *fs)
 {
 	const struct options *o = fs->options;
 	unsigned long source = fs->tree.source.flags;
 	/* An ordinary user's mount is always nosuid and nodev: fusermount3 sees to it. */
 	bool user = geteuid() != 0;
 
-	add_flag(list, o->ro, source & ST_RDONLY, "ro", "rw");
-	add_flag(list, o->nosuid, user || source & ST_NOSUID, "nosuid", user ? NULL : "suid");
-	add_flag(list, o->nodev, user || source & ST_NODEV, "nodev", user ? NULL : "dev");
-	add_flag(list, o->noexec, source & ST_NOEXEC, "noexec", NULL);
-	add_flag(list, o->sync, source & ST_SYNCHRONOUS, "sync", NULL);
-	if (o->dirsync == OPTION_ON)
-		add(list, "dirsync");
-	if (o->atime == OPTION_ATIME_NOATIME ||
-	    (o->atime == OPTION_ATIME_AUTO && source & ST_NOATIME))
-		add(list, "noatime");
-	add_flag(list, o->nodiratime, source & ST_NODIRATIME, "nodiratime", NULL);
+	return (flag_of(o->ro, source & ST_RDONLY) ? MS_RDONLY : 0) |
+	       (flag_of(o->nosuid, user || source & ST_NOSUID) ? MS_NOSUID : 0) |
+	       (flag_of(o->nodev, user || source & ST_NODEV) ? MS_NODEV : 0) |
+	       (flag_of(o->noexec, source & ST_NOEXEC) ? MS_NOEXEC : 0) |
+	       (flag_of(o->sync, source & ST_SYNCHRONOUS) ? MS_SYNCHRONOUS : 0) |
+	       (flag_of(o->dirsync, false) ? MS_DIRSYNC : 0) |
+	       (flag_of(o->nodiratime, source & ST_NODIRATIME) ? MS_NODIRATIME : 0) |
+	       atime_flags(o, source);
+}
+
+/* The same in words, for fusermount3. */
+static void add_mount_flags(struct option_list *list, unsigned long flags)
+{
+	static const struct {
+		unsigned long flag;
+		const char *word;
+	} words[] = {
+		{MS_RDONLY, "ro"},	{MS_NOSUID, "nosuid"},	 {MS_NODEV, "nodev"},
+		{MS_NOEXEC, "noexec"},	{MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"},
+		{MS_NOATIME, "noatime"},
+	};
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (flags & words[i].flag)
+			add(list, words[i].word);
 }
 
 static void add_access(struct option_list *list, const struct options *o)
@@ -104,7 +130,7 @@ static char *mount_options(const struct fs *fs)
 	const struct options *o = fs->options;
 	struct option_list list = {0};
 
-	add_mount_flags(&list, fs);
+	add_mount_flags(&list, mount_flags(fs));
 	add_access(&list, o);
 	add_named(&list, "subtype", o->subtype ? o->subtype : "overdrive");
 	add_named(&list, "fsname", o->fsname ? o->fsname : fs->tree.source.path);
@@ -128,8 +154,47 @@ static struct fuse_session *new_session(struct fs *fs)
 	return se;
 }
 
+/*
+ * As root we mount by ourselves. libfuse would run mount(8) afterwards, to note the options in
+ * /run/mount/utab, and wait for it: in place over /usr that waits for us.
+ */
+static int mount_as_root(struct fs *fs, const char *mountpoint)
+{
+	const struct options *o = fs->options;
+	const char *name = o->fsname ? o->fsname : fs->tree.source.path;
+	char type[64], data[128], fd_path[32];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(type, sizeof(type), "fuse.%s", o->subtype ? o->subtype : "overdrive");
+	snprintf(data, sizeof(data), "fd=%d,rootmode=40000,user_id=0,group_id=0%s%s", fd,
+		 o->default_permissions != OPTION_OFF ? ",default_permissions" : "",
+		 o->allow_other != OPTION_OFF || o->allow_root == OPTION_ON ? ",allow_other" : "");
+	err = or_errno(mount(name, mountpoint, type, mount_flags(fs), data));
+	snprintf(fd_path, sizeof(fd_path), "/dev/fd/%d", fd);
+	if (!err && fuse_session_mount(fs->fuse, fd_path) != 0) {
+		umount2(mountpoint, MNT_DETACH);
+		err = -ENOMEM;
+	}
+	if (err)
+		close(fd);
+	return err;
+}
+
+static int mount_as_user(struct fs *fs, const char *mountpoint)
+{
+	errno = 0;
+	if (fuse_session_mount(fs->fuse, mountpoint) == 0)
+		return 0;
+	return errno ? -errno : -EPERM;
+}
+
 int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 {
+	int result;
+
 	if (access("/dev/fuse", F_OK) < 0) {
 		snprintf(err, err_size, "/dev/fuse: %s; the kernel module fuse must be loaded",
 			 strerror(errno));
@@ -143,16 +208,14 @@ int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 		snprintf(err, err_size, "%s: libfuse can't make a session", mountpoint);
 		return EXIT_SYSTEM;
 	}
-	errno = 0;
-	if (fuse_session_mount(fs->fuse, mountpoint) != 0) {
-		snprintf(err, err_size, "%s: can't be mounted: %s", mountpoint,
-			 errno ? strerror(errno) : "fusermount3 refused");
-		fuse_session_destroy(fs->fuse);
-		fs->fuse = NULL;
-		return EXIT_MOUNT;
-	}
+	result = geteuid() == 0 ? mount_as_root(fs, mountpoint) : mount_as_user(fs, mountpoint);
 	fuse_set_log_func(log_fuse);
-	return 0;
+	if (!result)
+		return 0;
+	snprintf(err, err_size, "%s: can't be mounted: %s", mountpoint, strerror(-result));
+	fuse_session_destroy(fs->fuse);
+	fs->fuse = NULL;
+	return EXIT_MOUNT;
 }
 
 /* An ordinary user may unmount only by the setuid helper. It says by itself what is wrong. */
@@ -178,11 +241,14 @@ int fs_unmount(struct fs *fs, const char *mountpoint)
 	return or_errno(umount2(mountpoint, UMOUNT_NOFOLLOW));
 }
 
-void fs_mount_deinit(struct fs *fs)
+void fs_mount_deinit(struct fs *fs, const char *mountpoint, bool detach)
 {
 	if (!fs->fuse)
 		return;
-	fuse_session_unmount(fs->fuse);
+	if (detach && geteuid() == 0)
+		umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
+	else if (detach)
+		fuse_session_unmount(fs->fuse);
 	fuse_session_destroy(fs->fuse);
 	fs->fuse = NULL;
 }

@@ -15,5 +15,5 @@ int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size);
  */
 int fs_unmount(struct fs *fs, const char *mountpoint);
 
-/* Frees the session; a mount whose session died otherwise is detached. */
-void fs_mount_deinit(struct fs *fs);
+/* Frees the session. detach: it did not end by an unmount, so the dead mount is taken away. */
+void fs_mount_deinit(struct fs *fs, const char *mountpoint, bool detach);

@@ -72,11 +72,11 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 	return tree_init(&fs->tree, descriptors);
 }
 
-static void fs_deinit(struct fs *fs)
+static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 {
 	session_free(fs->session);
 	warming_stop(fs);
-	fs_mount_deinit(fs);
+	fs_mount_deinit(fs, mountpoint, failed);
 	tree_deinit(&fs->tree);
 	source_deinit(&fs->tree.source);
 	stats_deinit(&fs->stats);
@@ -166,8 +166,16 @@ static void control_loop(struct control *c)
 
 static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 {
-	int result = fs_mount(fs, c->mountpoint, err, err_size);
+	const struct options *o = fs->options;
+	int result = 0;
 
+	if (o->atime != OPTION_ATIME_AUTO)
+		result = source_set_atime(&fs->tree.source, o->atime == OPTION_ATIME_NOATIME,
+					  o->atime == OPTION_ATIME_STRICTATIME);
+	if (result)
+		log_line(LOG_WARNING, "atime goes as SOURCE's own mount has it: %s",
+			 strerror(-result));
+	result = fs_mount(fs, c->mountpoint, err, err_size);
 	if (result)
 		return result;
 	fs->session = session_new(fs);
@@ -212,7 +220,7 @@ int serve(const struct options *o, const struct kernel *kernel, struct source *s
 		return EXIT_SYSTEM;
 	}
 	result = run(fs, &c, err, err_size);
-	fs_deinit(fs);
+	fs_deinit(fs, mountpoint, result != 0);
 	close(c.signals);
 	return result;
 }

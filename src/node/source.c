@@ -24,6 +24,18 @@ static int make_private(int tree, const struct kernel *k)
 	return or_errno(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 }
 
+int source_set_atime(struct source *s, bool never, bool always)
+{
+	struct mount_attr attr = {.attr_clr = MOUNT_ATTR__ATIME};
+
+	if (s->tree < 0)
+		return -ENOSYS;
+	attr.attr_set = never ? MOUNT_ATTR_NOATIME
+			      : always ? MOUNT_ATTR_STRICTATIME : MOUNT_ATTR_RELATIME;
+	return or_errno(syscall(SYS_mount_setattr, s->tree, "", AT_EMPTY_PATH, &attr,
+				sizeof(attr)));
+}
+
 /* A detached bind mount of the directory, or -1 where that can't be had. */
 static int clone_tree(int directory, const struct kernel *k)
 {

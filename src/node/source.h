@@ -38,6 +38,12 @@ int source_start(struct source *source);
 void source_deinit(struct source *source);
 
 /*
+ * What reading SOURCE does to access times, if that is not to be as SOURCE's own mount has it:
+ * never, always, or (neither) as relatime. Only with a tree of our own; 0 or -errno.
+ */
+int source_set_atime(struct source *source, bool never, bool always);
+
+/*
  * Opens one name below an open directory as O_PATH, never following a symlink, never into another
  * mount. With cached_only it fails with -EAGAIN rather than wait for the disk.
  */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -16,7 +17,8 @@
 #define MIN_SAMPLES 3u
 #define PIECE_MAX (512u << 10)
 #define PIECE_MIN (128u << 10)
-#define MIN_PIECES 8u /* fewer tell nothing of a disk's throughput */
+#define MIN_BYTES (4u << 20) /* fewer tell more of starting threads than of a disk, */
+#define LONG_ENOUGH_NS 20000000u /* unless they took that long */
 
 /*
  * One measurement. Shared by its threads and the caller, who may leave before they are done; the
@@ -26,10 +28,12 @@ struct run {
 	struct sample sample;
 	int direct[SAMPLE_FILES]; /* O_DIRECT descriptors */
 	struct calibrate_limits limits;
+	char *buffers; /* one for each thread; touched before the clock starts */
+	size_t buffers_size;
 	uint32_t piece;
 	unsigned pieces; /* to be read */
 	uint64_t all_pieces, first_piece; /* there are, and where to begin: anywhere, then in order */
-	_Atomic unsigned next_piece;
+	_Atomic unsigned next_piece, next_buffer;
 	_Atomic unsigned references;
 
 	pthread_mutex_t lock;
@@ -50,6 +54,8 @@ static void run_unref(struct run *run)
 	for (unsigned i = 0; i < run->sample.count; i++)
 		if (run->direct[i] >= 0)
 			close(run->direct[i]);
+	if (run->buffers)
+		munmap(run->buffers, run->buffers_size);
 	sample_deinit(&run->sample);
 	pthread_cond_destroy(&run->changed);
 	pthread_mutex_destroy(&run->lock);
@@ -178,10 +184,11 @@ static uint64_t nth_piece(const struct run *run, unsigned n)
 static void *read_pieces(void *argument)
 {
 	struct run *run = argument;
-	autofree void *buffer = aligned_alloc(BLOCK, run->piece);
+	unsigned mine = atomic_fetch_add_explicit(&run->next_buffer, 1, memory_order_relaxed);
+	char *buffer = run->buffers + (size_t)mine * run->piece;
 	uint64_t offset = 0, before;
 
-	while (buffer && (before = clock_ns()) < run->limits.deadline_ns) {
+	while ((before = clock_ns()) < run->limits.deadline_ns) {
 		unsigned n = atomic_fetch_add_explicit(&run->next_piece, 1, memory_order_relaxed);
 		int fd = n < run->pieces ? find_piece(run, run->piece, nth_piece(run, n), &offset)
 					     : -1;
@@ -219,7 +226,7 @@ static bool plan_pieces(struct run *run)
 		run->first_piece = n ? random_number(&state) % n : 0;
 		n = n < budget / run->piece ? n : budget / run->piece;
 		run->pieces = (unsigned)n;
-		if (n >= 2u * run->limits.threads - 1 || (run->piece == PIECE_MIN && n >= MIN_PIECES))
+		if (n >= 2u * run->limits.threads - 1 || (run->piece == PIECE_MIN && n * run->piece >= MIN_BYTES))
 			return true;
 	}
 	return false;
@@ -228,7 +235,16 @@ static bool plan_pieces(struct run *run)
 static void measure_throughput(struct run *run)
 {
 	unsigned threads = run->pieces < run->limits.threads ? run->pieces : run->limits.threads;
+	void *buffers;
 
+	run->buffers_size = (size_t)threads * run->piece;
+	buffers = mmap(NULL, run->buffers_size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (buffers == MAP_FAILED) {
+		say_why(run, strerror(errno));
+		return;
+	}
+	run->buffers = buffers;
 	pthread_mutex_lock(&run->lock);
 	run->result.depth = threads;
 	run->result.piece = run->piece;
@@ -310,9 +326,11 @@ static struct run *run_new(struct sample *sample, const struct calibrate_limits 
 /* What is known now; the lock is held. */
 static void take_result(const struct run *run, struct device_measured *m)
 {
+	uint64_t took = run->last_ns - run->first_ns;
+
 	*m = run->result;
-	if (run->piece_bytes >= (uint64_t)MIN_PIECES * run->piece && run->last_ns > run->first_ns)
-		m->throughput = run->piece_bytes * NSEC_PER_SEC / (run->last_ns - run->first_ns);
+	if (took && (run->piece_bytes >= MIN_BYTES || took >= LONG_ENOUGH_NS))
+		m->throughput = run->piece_bytes * NSEC_PER_SEC / took;
 	else
 		m->depth = m->piece = 0;
 	if (!m->why_not[0] && !m->throughput)

@@ -31,7 +31,7 @@ static uint64_t meminfo_bytes(const char *text, const char *name)
 static void take_limit(struct host_memory *memory, int at, const char *dir,
 		       const struct hierarchy *h)
 {
-	char path[SYS_PATH];
+	char path[SYS_PATH + 32];
 	uint64_t limit, used = 0;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, h->limit);

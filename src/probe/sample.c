@@ -15,7 +15,8 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define QUEUE 64 /* folders that wait for their turn */
+#define QUEUE 64	/* folders that wait for their turn */
+#define FOLDER_SHARE 25 /* entries looked at of each but the first */
 
 struct search {
 	struct sample *sample;
@@ -176,10 +177,10 @@ static bool over(const struct search *s)
 	       clock_ns() >= s->deadline_ns;
 }
 
-/* One folder takes at most half of what is left, so that a large one does not hide the others. */
-static void read_folder(struct search *s, int fd)
+/* A folder takes its share only, so that a large one does not hide the others. */
+static void read_folder(struct search *s, int fd, unsigned share)
 {
-	unsigned limit = s->sample->entries + (SAMPLE_ENTRIES - s->sample->entries + 1) / 2;
+	unsigned limit = s->sample->entries + share;
 	DIR *dir = fdopendir(fd);
 	struct dirent *entry;
 
@@ -206,8 +207,11 @@ int sample_init(struct sample *s, int dir_fd, uint64_t enough, uint64_t deadline
 	if (search.queue[0] < 0)
 		return search.queue[0];
 	search.tail = 1;
-	while (search.head < search.tail && !over(&search))
-		read_folder(&search, search.queue[search.head++]);
+	read_folder(&search, search.queue[search.head++], SAMPLE_ENTRIES / 2);
+	/* By turns the folder seen first and the one seen last: some breadth, and some depth. */
+	for (unsigned turn = 0; search.head < search.tail && !over(&search); turn++)
+		read_folder(&search, search.queue[turn % 2 ? search.head++ : --search.tail],
+			    FOLDER_SHARE);
 	while (search.head < search.tail)
 		close(search.queue[search.head++]);
 	return 0;

@@ -30,13 +30,13 @@ struct worker {
 	unsigned number;
 };
 
+static cpu_set_t allowed; /* before any pinning */
+
 static void pin(unsigned number)
 {
-	cpu_set_t allowed, one;
+	cpu_set_t one;
 	unsigned seen = 0;
 
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return;
 	number %= (unsigned)CPU_COUNT(&allowed);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &allowed) && seen++ == number) {
@@ -76,6 +76,15 @@ struct hand {
 	_Alignas(64) _Atomic unsigned tail;
 };
 
+/* Somebody else may have the other one's CPU. */
+static void relax(void)
+{
+	static _Thread_local unsigned spins;
+
+	if (++spins % 1024 == 0)
+		sched_yield();
+}
+
 static void *take_over(void *argument)
 {
 	struct hand *h = argument;
@@ -83,7 +92,7 @@ static void *take_over(void *argument)
 	pin(1);
 	for (unsigned i = 0; i < h->bench->rounds; i++) {
 		while (atomic_load_explicit(&h->head, memory_order_acquire) == i)
-			;
+			relax();
 		pool_return(h->bench->pool, &h->slot[i % RING]);
 		atomic_store_explicit(&h->tail, i + 1, memory_order_release);
 	}
@@ -103,7 +112,7 @@ static double hand_over(struct bench *b)
 	start = clock_ns();
 	for (unsigned i = 0; i < b->rounds; i++) {
 		while (i - atomic_load_explicit(&h.tail, memory_order_acquire) == RING)
-			;
+			relax();
 		if (pool_lease(b->pool, b->size, 1, &h.slot[i % RING], UINT64_MAX, NULL))
 			b->failed++;
 		atomic_store_explicit(&h.head, i + 1, memory_order_release);
@@ -164,6 +173,9 @@ int main(void)
 {
 	static const uint32_t size[] = { 4096, 1u << 20 };
 
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return 1;
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 0; i < 2; i++) {
 		measure("lease + return", 16u << 20, size[i], 1, 2000000, together);
 		measure("lease + return", 16u << 20, size[i], 2, 2000000, together);

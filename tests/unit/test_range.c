@@ -138,8 +138,7 @@ START_TEST(test_pieces_join_to_the_whole)
 		uint64_t next = whole.offset;
 
 		while (range_next(&rest, alignment, max, &piece)) {
-			ck_assert_uint_eq(piece.offset, next);
-			ck_assert_uint_gt(piece.length, 0);
+			ck_assert(piece.offset == next && piece.length);
 			ck_assert(piece.length <= max || piece.length <= alignment);
 			next += piece.length;
 			/* Only the last may be no multiple, and only if the whole is none. */

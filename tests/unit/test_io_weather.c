@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What goes wrong: errors from below, no room, requests called off, io_uring forbidden, no memory
+ * to lock. Each test runs in a process of its own (libcheck), which it may ruin.
+ */
+#include "io_fixture.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#define PAGE 4096u
+
+/* /proc/self/mem gives EIO where nothing is mapped, and so does write. */
+START_TEST(test_eio)
+{
+	struct pool_buffer buffer;
+	struct fixture f;
+	uint64_t at;
+	char *map;
+	int fd;
+
+	if (!set_up(&f, _i, 4))
+		return;
+	fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	map = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	memset(map, 'm', 4 * PAGE);
+	munmap(map + 2 * PAGE, 2 * PAGE);
+	at = (uint64_t)(uintptr_t)map;
+	buffer = lease(&f, 4 * PAGE);
+	ck_assert_int_eq(transfer(&f, IO_READ, fd, at + 2 * PAGE, PAGE, buffer), -EIO);
+	ck_assert_int_eq(transfer(&f, IO_WRITE, fd, at + 2 * PAGE, PAGE, buffer), -EIO);
+	/* Two pages, and then the error: the bytes come first. */
+	ck_assert_int_eq(transfer(&f, IO_READ, fd, at, 4 * PAGE, buffer), 2 * PAGE);
+	ck_assert(((char *)buffer.data)[2 * PAGE - 1] == 'm');
+	memset(buffer.data, 'w', buffer.size);
+	ck_assert_int_eq(transfer(&f, IO_WRITE, fd, at, 4 * PAGE, buffer), 2 * PAGE);
+	ck_assert(map[0] == 'w' && map[2 * PAGE - 1] == 'w');
+	pool_return(f.pool, &buffer);
+	close(fd);
+	tear_down(&f);
+}
+END_TEST
+
+START_TEST(test_file_size_limit)
+{
+	struct rlimit limit = { 2 * PAGE, 2 * PAGE };
+	struct pool_buffer buffer;
+	struct fixture f;
+
+	if (!set_up(&f, _i, 4))
+		return;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	buffer = lease(&f, 4 * PAGE);
+	memset(buffer.data, 1, buffer.size);
+	ck_assert_int_eq(transfer(&f, IO_WRITE, f.fd, 0, 4 * PAGE, buffer), 2 * PAGE);
+	/* SIGXFSZ would have ended us. */
+	ck_assert_int_eq(transfer(&f, IO_WRITE, f.fd, 2 * PAGE, PAGE, buffer), -EFBIG);
+	pool_return(f.pool, &buffer);
+	limit.rlim_cur = limit.rlim_max;
+	tear_down(&f);
+}
+END_TEST
+
+/* A filesystem of 16 pages; needs root. */
+static bool mount_small(const char *dir)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", dir, "tmpfs", 0, "size=64k")) {
+		fprintf(stderr, "skip: can't mount: %s\n", strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+START_TEST(test_enospc)
+{
+	char dir[] = "/tmp/test_io_small.XXXXXX";
+	struct pool_buffer buffer;
+	struct fixture f;
+	ssize_t got;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	if (mount_small(dir)) {
+		setenv("TMPDIR", dir, 1);
+		if (set_up(&f, _i, 4)) {
+			buffer = lease(&f, 1 << 20);
+			memset(buffer.data, 's', buffer.size);
+			got = transfer(&f, IO_WRITE, f.fd, 0, 1 << 20, buffer);
+			ck_assert(got > 0 && got <= 65536);
+			ck_assert_int_eq(transfer(&f, IO_WRITE, f.fd, got, PAGE, buffer), -ENOSPC);
+			ck_assert_int_eq(lseek(f.plain, 0, SEEK_END), got);
+			ck_assert_int_eq(transfer(&f, IO_READ, f.fd, 0, 1 << 20, buffer), got);
+			pool_return(f.pool, &buffer);
+			tear_down(&f);
+		}
+		umount2(dir, MNT_DETACH);
+	}
+	rmdir(dir);
+}
+END_TEST
+
+/* A request whose `done` keeps the thread that calls it until told otherwise. */
+struct gate {
+	sem_t reached, open, done;
+	_Atomic ssize_t result;
+};
+
+static void gate_done(struct io_request *request, ssize_t result)
+{
+	struct gate *gate = request->argument;
+
+	(void)result;
+	sem_post(&gate->reached);
+	sem_wait(&gate->open);
+}
+
+static void wait_done(struct io_request *request, ssize_t result)
+{
+	struct gate *gate = request->argument;
+
+	gate->result = result;
+	sem_post(&gate->done);
+}
+
+static void gate_init(struct gate *gate)
+{
+	sem_init(&gate->reached, 0, 0);
+	sem_init(&gate->open, 0, 0);
+	sem_init(&gate->done, 0, 0);
+	gate->result = 1;
+}
+
+/* One that waits its turn ends at once, whatever the backend's threads are at. */
+START_TEST(test_cancel_waiting)
+{
+	struct io_request first = { .length = PAGE, .done = gate_done };
+	struct io_request second = { .length = PAGE, .done = wait_done };
+	struct io_request *one[] = { &first }, *two[] = { &second };
+	struct gate gate;
+	struct fixture f;
+
+	if (!set_up(&f, _i, 1))
+		return;
+	gate_init(&gate);
+	first.fd = second.fd = f.fd;
+	first.argument = second.argument = &gate;
+	first.buffer = lease(&f, PAGE);
+	second.buffer = lease(&f, PAGE);
+	f.ops->submit(f.backend, one, 1);
+	sem_wait(&gate.reached);
+	f.ops->submit(f.backend, two, 1);
+	f.ops->cancel(f.backend, &second);
+	ck_assert_int_eq(sem_trywait(&gate.done), 0);
+	ck_assert_int_eq(atomic_load(&gate.result), -ECANCELED);
+	f.ops->cancel(f.backend, &second); /* too late, and harmless */
+	f.ops->cancel(f.backend, &first);
+	sem_post(&gate.open);
+	/* It can be used again: the old wish is forgotten. */
+	ck_assert_int_eq(transfer(&f, IO_READ, f.fd, 0, PAGE, second.buffer), 0);
+	pool_return(f.pool, &first.buffer);
+	pool_return(f.pool, &second.buffer);
+	tear_down(&f);
+}
+END_TEST
+
+/* One that the kernel can end. A pipe stands for what never answers; pread refuses pipes. */
+START_TEST(test_cancel_in_flight)
+{
+	struct io_request stuck = { .length = PAGE, .done = wait_done };
+	struct io_request *requests[] = { &stuck };
+	struct gate gate;
+	struct fixture f;
+	int ends[2];
+
+	if (!set_up(&f, RING, 2))
+		return;
+	gate_init(&gate);
+	ck_assert_int_eq(pipe(ends), 0);
+	stuck.fd = ends[0];
+	stuck.argument = &gate;
+	stuck.buffer = lease(&f, PAGE);
+	for (int i = 0; i < 100; i++) {
+		f.ops->submit(f.backend, requests, 1);
+		/* Others are served meanwhile, and the ring has certainly got it. */
+		if (i % 2)
+			ck_assert_int_eq(transfer(&f, IO_READ, -1, 0, 0, stuck.buffer), -EBADF);
+		f.ops->cancel(f.backend, &stuck);
+		sem_wait(&gate.done);
+		ck_assert_int_eq(atomic_load(&gate.result), -ECANCELED);
+	}
+	pool_return(f.pool, &stuck.buffer);
+	close(ends[0]);
+	close(ends[1]);
+	tear_down(&f);
+}
+END_TEST
+
+/* A request that is called off while it is being carried out is done once all the same. */
+START_TEST(test_cancel_anywhere)
+{
+	struct io_request request[8], *requests[8];
+	struct gate gate;
+	struct fixture f;
+
+	if (!set_up(&f, _i, 2))
+		return;
+	gate_init(&gate);
+	ck_assert_int_eq(ftruncate(f.plain, 1 << 20), 0);
+	for (int i = 0; i < 8; i++) {
+		request[i] = (struct io_request){ .length = 16 * PAGE, .done = wait_done };
+		request[i].fd = f.fd;
+		request[i].argument = &gate;
+		request[i].buffer = lease(&f, 16 * PAGE);
+		requests[i] = &request[i];
+	}
+	for (int round = 0; round < 100; round++) {
+		f.ops->submit(f.backend, requests, 8);
+		for (int i = 0; i < 8; i++)
+			f.ops->cancel(f.backend, requests[(i + round) % 8]);
+		for (int i = 0; i < 8; i++)
+			sem_wait(&gate.done);
+		ck_assert_int_ne(sem_trywait(&gate.done), 0);
+	}
+	for (int i = 0; i < 8; i++)
+		pool_return(f.pool, &request[i].buffer);
+	tear_down(&f);
+}
+END_TEST
+
+/* io_uring_setup(2) fails with err from here on, as under Docker's profile or the sysctl. */
+static bool forbid_io_uring(unsigned err)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+START_TEST(test_io_uring_forbidden)
+{
+	static const int errs[] = { EPERM, ENOSYS, ENOMEM };
+	struct io_limits limits = { .depth = 8 };
+	struct io_backend *backend = NULL;
+	struct fixture f;
+
+	if (!forbid_io_uring((unsigned)errs[_i])) {
+		fprintf(stderr, "skip: no seccomp here: %s\n", strerror(errno));
+		return;
+	}
+	ck_assert_int_eq(io_ring_ops.open(&backend, &limits), -errs[_i]);
+	ck_assert_ptr_null(backend);
+	ck_assert(set_up(&f, DIRECT, 8)); /* the others are there all the same */
+	tear_down(&f);
+}
+END_TEST
+
+/* Reads a file of the given pages, each by a lease of its own. */
+static void read_pages(struct fixture *f, unsigned pages)
+{
+	struct pool_buffer buffer = lease(f, PAGE);
+
+	for (unsigned i = 0; i < pages; i++) {
+		memset(buffer.data, 'p' + (int)i, PAGE);
+		ck_assert_int_eq(transfer(f, IO_WRITE, f->fd, i * PAGE, PAGE, buffer), PAGE);
+	}
+	pool_return(f->pool, &buffer);
+	for (unsigned i = 0; i < pages; i++) {
+		buffer = lease(f, PAGE);
+		memset(buffer.data, '?', PAGE);
+		ck_assert_int_eq(transfer(f, IO_READ, f->fd, i * PAGE, PAGE, buffer), PAGE);
+		ck_assert(((char *)buffer.data)[0] == (char)('p' + i));
+		ck_assert(((char *)buffer.data)[PAGE - 1] == (char)('p' + i));
+		pool_return(f->pool, &buffer);
+	}
+}
+
+/* Root's locked memory isn't counted, and anybody else's is by user: be one who has none. */
+static bool limit_memlock(rlim_t bytes)
+{
+	struct rlimit limit = { bytes, bytes };
+
+	return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+	       (geteuid() || syscall(SYS_setresuid, 54321, 54321, 54321) == 0);
+}
+
+/* Room for the ring (Linux 6.14 counts that, too), and none for a chunk. */
+START_TEST(test_memlock_tiny)
+{
+	struct io_counters counters;
+	struct fixture f;
+
+	if (!limit_memlock(POOL_CHUNK / 2) || !set_up(&f, RING, 8))
+		return;
+	read_pages(&f, 8);
+	f.ops->read_counters(f.backend, &counters);
+	ck_assert_uint_eq(counters.fixed, 0);
+	ck_assert_uint_gt(counters.refused, 0);
+	tear_down(&f);
+}
+END_TEST
+
+/* Not even for the ring: an error that sends the caller to another backend, or it works. */
+START_TEST(test_memlock_none)
+{
+	struct io_limits limits = { .depth = 8 };
+	struct io_backend *backend;
+	int err;
+
+	if (!limit_memlock(0))
+		return;
+	err = io_ring_ops.open(&backend, &limits);
+	if (!err)
+		io_ring_ops.close(backend);
+	else
+		ck_assert(err == -ENOMEM || err == -EPERM || err == -ENOSYS);
+}
+END_TEST
+
+/* Memory that goes back and comes again is registered again, not read into where it was. */
+START_TEST(test_registered)
+{
+	struct io_counters counters;
+	struct fixture f;
+	uint64_t before = 0;
+
+	if (!set_up(&f, RING, 8))
+		return;
+	for (int i = 0; i < 4; i++) {
+		read_pages(&f, 8);
+		f.ops->read_counters(f.backend, &counters);
+		if (counters.refused) {
+			fprintf(stderr, "skip: buffers can't be registered here\n");
+			break;
+		}
+		ck_assert_uint_gt(counters.fixed, before);
+		before = counters.fixed;
+		ck_assert_uint_gt(pool_trim(f.pool, true), 0);
+	}
+	tear_down(&f);
+}
+END_TEST
+
+/* A buffer that is no pool's, under the index of a chunk that is registered. */
+START_TEST(test_foreign_buffer)
+{
+	struct pool_buffer buffer;
+	struct fixture f;
+
+	if (!set_up(&f, _i, 8))
+		return;
+	read_pages(&f, 1);
+	buffer = (struct pool_buffer){ .size = PAGE, .chunk = 0 };
+	buffer.data = aligned_alloc(PAGE, PAGE);
+	ck_assert_int_eq(transfer(&f, IO_READ, f.fd, 0, PAGE, buffer), PAGE);
+	ck_assert(((char *)buffer.data)[0] == 'p');
+	free(buffer.data);
+	tear_down(&f);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		test_eio,	     test_file_size_limit, test_enospc,	       test_cancel_waiting,
+		test_cancel_anywhere, test_foreign_buffer,  test_io_uring_forbidden,
+	};
+	Suite *suite = suite_create("io_weather");
+	TCase *tc = per_backend(suite, tests, sizeof(tests) / sizeof(*tests));
+
+	tcase_add_test(tc, test_cancel_in_flight);
+	tcase_add_test(tc, test_memlock_tiny);
+	tcase_add_test(tc, test_memlock_none);
+	tcase_add_test(tc, test_registered);
+	return run_suite(suite);
+}
