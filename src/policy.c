@@ -97,6 +97,12 @@ static uint64_t floor_power(uint64_t n)
 	return 1ull << (63 - __builtin_clzll(n));
 }
 
+/* Products of measured figures may be beyond any integer. */
+static uint64_t saturated(double value)
+{
+	return value < 9e18 ? (uint64_t)value : (uint64_t)9e18;
+}
+
 static void assume(struct policy_model *m, const struct device *d)
 {
 	uint64_t latency_us = 500, mb_per_s = 500;
@@ -127,7 +133,7 @@ void policy_model(struct policy_model *m, const struct device *d)
 	};
 	if (!m->measured)
 		assume(m, d);
-	m->kernel = (uint64_t)(2e9 * (double)d->readahead / (double)m->latency_ns);
+	m->kernel = saturated(2e9 * (double)d->readahead / (double)m->latency_ns);
 }
 
 uint64_t policy_memory(const struct policy_options *options, const struct host *host)
@@ -180,7 +186,7 @@ static void set_window(struct question *q)
 	/* Two requests at least, or nothing is ever ahead. */
 	limit = lesser(limit, larger(q->file->size, 2 * BUFFER_MIN));
 	buffer = lesser(buffer, larger(BUFFER_MIN, floor_power(larger(limit / DEPTH_MIN, 1))));
-	window = larger((uint64_t)(2 * flight), DEPTH_MIN * buffer);
+	window = larger(saturated(2 * flight), DEPTH_MIN * buffer);
 	window = lesser(window, DEPTH_MAX * buffer);
 	if (q->device->queue_depth)
 		window = lesser(window, larger(2, q->device->queue_depth) * buffer);

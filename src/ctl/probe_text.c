@@ -47,7 +47,8 @@ static void print_limits(const struct device *d)
 	if (d->queue_depth)
 		line("queue", "%u requests%s%s", d->queue_depth, d->max_request ? " of up to " : "",
 		     d->max_request ? policy_bytes(d->max_request).text : "");
-	line("readahead", "%s, the kernel's", policy_bytes(d->readahead).text);
+	if (d->readahead)
+		line("readahead", "%s, the kernel's", policy_bytes(d->readahead).text);
 }
 
 static void print_direct(const struct device_direct *d)

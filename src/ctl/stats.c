@@ -15,12 +15,15 @@ static const char *const byte_names[STATS_BYTES] = {
 	[STATS_READ_CACHED] = "read_cached",
 	[STATS_WRITE_CACHED] = "write_cached",
 	[STATS_COPIED] = "copied",
+	[STATS_FETCHED] = "fetched_ahead",
 };
 
 static const char *const event_names[STATS_EVENTS] = {
 	[STATS_OPEN_KERNEL] = "opens_kernel",
 	[STATS_OPEN_CACHED] = "opens_cached",
 	[STATS_HANDED_OVER] = "handed_over",
+	[STATS_WATCHED] = "files_watched",
+	[STATS_GIVEN_UP] = "files_without_pattern",
 };
 
 static void json_names(const char *title, const char *const *names, const uint64_t *values,

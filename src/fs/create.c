@@ -88,7 +88,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent_ino, const char *name, mode_t m
 	int err;
 
 	worker_may_block(worker_self());
-	err = openfile_room(fs->tree.openfiles);
+	err = openfile_room(fs->tree.openfiles, false);
 	if (!err)
 		err = fs_reach(fs, parent, &lease);
 	if (!err) {
@@ -116,7 +116,7 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_
 		return;
 	}
 	worker_may_block(worker_self());
-	err = openfile_room(fs->tree.openfiles);
+	err = openfile_room(fs->tree.openfiles, false);
 	if (!err)
 		err = fs_reach(fs, parent, &lease);
 	if (!err) {

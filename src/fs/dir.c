@@ -25,7 +25,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct openfile *of = NULL;
 	struct fd_lease lease;
-	int fd = -1, err = openfile_room(fs->tree.openfiles);
+	int fd = -1, err = openfile_room(fs->tree.openfiles, true);
 
 	if (!err)
 		err = fs_reach(fs, fs_node(fs, ino), &lease);

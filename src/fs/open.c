@@ -92,7 +92,7 @@ void open_undo(struct fs *fs, fuse_ino_t ino, uint64_t fh)
 /* The open itself, as the caller, so that SOURCE's own checks give their errno. */
 static int real_open(fuse_req_t req, int path_fd, int flags)
 {
-	int fd = openfile_room(fs_of(req)->tree.openfiles);
+	int fd = openfile_room(fs_of(req)->tree.openfiles, false);
 
 	if (fd)
 		return fd;

@@ -74,6 +74,18 @@ void warming_opened(struct fs *fs, struct node *node)
 		warm_open(fs->warm, node->id, fd, (uint64_t)st.st_size);
 }
 
+void warming_count(const struct fs *fs, struct stats_snapshot *snapshot)
+{
+	struct warm_counters c;
+
+	if (!fs->warm)
+		return;
+	warm_read_counters(fs->warm, &c);
+	snapshot->bytes[STATS_FETCHED] = c.bytes;
+	snapshot->events[STATS_WATCHED] = c.watched;
+	snapshot->events[STATS_GIVEN_UP] = c.given_up;
+}
+
 void warming_closed(struct fs *fs, struct node *node)
 {
 	if (fs->warm)

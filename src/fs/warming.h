@@ -11,5 +11,7 @@ void warming_stop(struct fs *fs);
 /* Before a plain open for reading is answered. May reopen the file; costs a large file a few
  * microseconds, others nothing. */
 void warming_opened(struct fs *fs, struct node *node);
+/* Adds what was done to a snapshot. */
+void warming_count(const struct fs *fs, struct stats_snapshot *snapshot);
 /* The node's last open has gone. */
 void warming_closed(struct fs *fs, struct node *node);

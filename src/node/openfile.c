@@ -101,10 +101,12 @@ void openfile_set_limit(struct openfile_table *t, uint32_t descriptors)
 	t->limit = descriptors;
 }
 
-int openfile_room(struct openfile_table *t)
+int openfile_room(struct openfile_table *t, bool directory)
 {
+	uint64_t limit = (uint64_t)t->limit + (directory ? t->limit / 8 : 0);
+
 	/* A few too many at once do no harm: the limit leaves a reserve. */
-	return atomic_load_explicit(&t->kept, memory_order_relaxed) < t->limit ? 0 : -EMFILE;
+	return atomic_load_explicit(&t->kept, memory_order_relaxed) < limit ? 0 : -EMFILE;
 }
 
 void openfile_keep(struct openfile_table *t, struct openfile *of, int fd)

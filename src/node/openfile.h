@@ -57,8 +57,11 @@ struct openfile *openfile_get(struct openfile_table *table, uint64_t fh);
  * program which opens too much gets an error and everybody else goes on. Default: no limit.
  */
 void openfile_set_limit(struct openfile_table *table, uint32_t descriptors);
-/* 0, or -EMFILE when no further descriptor may be kept: to be asked before opening. */
-int openfile_room(struct openfile_table *table);
+/*
+ * 0, or -EMFILE when no further descriptor may be kept: to be asked before opening. Directories get
+ * a little beyond the limit: who can't list one can't clean up either.
+ */
+int openfile_room(struct openfile_table *table, bool directory);
 /* Takes fd over, until openfile_close(). */
 void openfile_keep(struct openfile_table *table, struct openfile *of, int fd);
 /* Closes its descriptor and frees its directory stream. */

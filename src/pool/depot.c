@@ -227,8 +227,9 @@ int depot_commit(struct pool *pool, uint32_t number)
 
 	if (mprotect(data, POOL_CHUNK, PROT_READ | PROT_WRITE) < 0)
 		return -ENOMEM;
-	/* A child made while Direct IO is under way must not share its pages: before Linux 5.19 that
-	 * could make the data land in a copy. Not at the reservation: the daemon may fork first. */
+	/* A child made while Direct IO is under way must not share its pages: before Linux 5.19
+	 * that could make the data land in a copy. Not at the reservation: the daemon may fork
+	 * first. */
 	madvise(data, POOL_CHUNK, MADV_DONTFORK);
 	pthread_mutex_lock(&pool->hooks);
 	if (pool->observer.committed)

@@ -19,7 +19,7 @@
 
 #include "pool/pool.h"
 
-#define POOL_CLASSES	9u /* 4 KiB … 1 MiB */
+#define POOL_CLASSES	9u			     /* 4 KiB … 1 MiB */
 #define POOL_UNITS	(POOL_CHUNK / POOL_MIN_SIZE) /* in a chunk; a buffer is named by its first */
 #define POOL_NONE	UINT32_MAX
 #define POOL_CLOSED	(1ull << 63)
@@ -28,8 +28,8 @@
 struct magazine {
 	_Alignas(32) _Atomic uint64_t head; /* see magazine.h */
 	/*
-	 * Buffers leased and returned by way of this CPU, and POOL_CLOSED once no lease is given any
-	 * more. Bit and number share a word, so that each lease and each return falls clearly
+	 * Buffers leased and returned by way of this CPU, and POOL_CLOSED once no lease is given
+	 * any more. Bit and number share a word, so that each lease and each return falls clearly
 	 * before or after the shutdown's count.
 	 */
 	_Atomic uint64_t leases, returns;
@@ -55,8 +55,8 @@ struct depot {
 	uint32_t partial[POOL_CLASSES], empty[POOL_CLASSES]; /* lists of chunks: some free; all */
 	uint32_t empties[POOL_CLASSES];			     /* length of `empty` */
 	uint32_t free[POOL_CLASSES];			     /* buffers in both */
-	uint32_t spare;	     /* list of chunks whose memory has been given back */
-	uint32_t fresh;	     /* chunks from here on have never been used */
+	uint32_t spare;	      /* list of chunks whose memory has been given back */
+	uint32_t fresh;	      /* chunks from here on have never been used */
 	uint32_t uncommitted; /* both of these */
 	uint32_t committed, peak;
 };
@@ -88,15 +88,15 @@ struct pool {
 	 */
 	_Atomic uint64_t attention;
 	/*
-	 * Who still needs the pool: counted from the shutdown on only. Until then it holds POOL_BIAS,
-	 * so that whoever leaves while the shutdown counts cannot bring it to 0.
+	 * Who still needs the pool: counted from the shutdown on only. Until then it holds
+	 * POOL_BIAS, so that whoever leaves while the shutdown counts cannot bring it to 0.
 	 */
 	_Atomic int64_t outstanding;
 
 	_Alignas(64) pthread_mutex_t lock;
 	struct depot depot;
 	struct request *first, *last; /* the queue, in order of arrival */
-	uint32_t guests; /* threads in here that return to `lock`, lease or not */
+	uint32_t guests;	      /* threads in here that return to `lock`, lease or not */
 	uint64_t waits, timeouts, cancelled, failures;
 
 	_Alignas(64) pthread_mutex_t hooks;

@@ -70,9 +70,8 @@ static inline bool magazine_push(struct pool *pool, struct magazine *magazine, u
 			return false;
 		link_set(pool, bottom, head_top(head));
 		new = head_make(top + 1, head_count(head) + count, head >> 32);
-	} while (!atomic_compare_exchange_weak_explicit(&magazine->head, &head, new,
-							memory_order_seq_cst,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&magazine->head, &head, new, memory_order_seq_cst, memory_order_relaxed));
 	return true;
 }
 
@@ -93,9 +92,8 @@ static inline bool magazine_pop(struct pool *pool, struct magazine *magazine, ui
 			top = link_get(pool, top - 1);
 		}
 		new = head_make(top, head_count(head) - count, (head >> 32) + 1);
-	} while (!atomic_compare_exchange_weak_explicit(&magazine->head, &head, new,
-							memory_order_acquire,
-							memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&magazine->head, &head, new, memory_order_acquire, memory_order_acquire));
 	return true;
 }
 
@@ -105,10 +103,9 @@ static inline uint32_t magazine_take_all(struct magazine *magazine)
 	uint64_t head = atomic_load_explicit(&magazine->head, memory_order_seq_cst);
 
 	while (head_top(head))
-		if (atomic_compare_exchange_weak_explicit(&magazine->head, &head,
-							  head_make(0, 0, (head >> 32) + 1),
-							  memory_order_seq_cst,
-							  memory_order_seq_cst))
+		if (atomic_compare_exchange_weak_explicit(
+			    &magazine->head, &head, head_make(0, 0, (head >> 32) + 1),
+			    memory_order_seq_cst, memory_order_seq_cst))
 			return head_top(head);
 	return 0;
 }

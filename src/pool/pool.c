@@ -10,6 +10,13 @@
 #include "pool/internal.h"
 #include "pool/magazine.h"
 
+/* tests/unit/test_pool_fault.c puts the original's fault back, and finds it. */
+#ifdef POOL_TEST_LOST_WAKEUP
+#define LOOK_AGAIN 0
+#else
+#define LOOK_AGAIN 1
+#endif
+
 /* Addresses without memory, a multiple of POOL_CHUNK. */
 static void *reserve_chunks(size_t size)
 {
@@ -164,8 +171,7 @@ static bool lease_fast(struct pool *pool, uint32_t class, uint32_t count,
 	uint32_t unit[MAGAZINE_ROOM];
 
 	/* Relaxed: nobody is forgotten by it, see wait.c; it only keeps the order. */
-	if (count > MAGAZINE_ROOM ||
-	    atomic_load_explicit(&pool->attention, memory_order_relaxed) ||
+	if (count > MAGAZINE_ROOM || atomic_load_explicit(&pool->attention, memory_order_relaxed) ||
 	    !magazine_pop(pool, magazine, unit, count))
 		return false;
 	/* Relaxed: only the order in this one word counts, see close_and_count(). */
@@ -180,14 +186,17 @@ int pool_lease(struct pool *pool, size_t size, unsigned count, struct pool_buffe
 	       uint64_t timeout_ns, struct pool_cancel *cancel)
 {
 	uint32_t class = pool_class(size);
-	struct request r = { .count = count, .buffers = buffers, .cancel = cancel,
-			     .claims = POOL_NONE };
+	struct request r;
 
 	if (!class || !count || count > pool->size / class)
 		return -EINVAL;
-	r.class = class_of(class);
-	if (lease_fast(pool, r.class, count, buffers))
+	if (lease_fast(pool, class_of(class), count, buffers))
 		return 0;
+	r = (struct request){ .class = class_of(class),
+			      .count = count,
+			      .buffers = buffers,
+			      .claims = POOL_NONE,
+			      .cancel = cancel };
 	return lease_slow(pool, &r, timeout_ns);
 }
 
@@ -253,14 +262,13 @@ void pool_return(struct pool *pool, struct pool_buffer *buffer)
 	unit = buffer_unit(pool, buffer);
 	magazine = magazine_here(pool, class_of(buffer->size));
 	buffer->data = NULL;
-	/* The first look only saves a push in vain (relaxed); the second one, R2 in wait.c, counts. */
+	/* The first look only saves a push in vain (relaxed); the second, R2 in wait.c, counts. */
 	if (atomic_load_explicit(&pool->attention, memory_order_relaxed) ||
 	    !magazine_push(pool, magazine, unit, unit, 1)) /* R1 */
 		return_slow(pool, magazine, unit);
-#ifndef POOL_TEST_LOST_WAKEUP /* a test puts the original's fault back, and finds it */
-	else if (atomic_load_explicit(&pool->attention, memory_order_seq_cst)) /* R2 */
+	else if (LOOK_AGAIN &&
+		 atomic_load_explicit(&pool->attention, memory_order_seq_cst)) /* R2 */
 		return_again(pool, magazine);
-#endif
 	/* The pool may be gone afterwards. Release: who frees it comes after all of the above. */
 	if (atomic_fetch_add_explicit(&magazine->returns, 1, memory_order_release) & POOL_CLOSED)
 		pool_drop(pool, 1);

@@ -65,8 +65,8 @@ uint32_t pool_class(size_t size);
 int pool_try(struct pool *pool, size_t size, struct pool_buffer *buffer);
 
 /*
- * Tells a waiting lease to end; one that need not wait succeeds nevertheless. Zero-initialise; may be
- * used for many leases, one after another and at once.
+ * Tells a waiting lease to end; one that need not wait succeeds nevertheless. Zero-initialise; may
+ * be used for many leases, one after another and at once.
  */
 struct pool_cancel {
 	_Atomic bool cancelled;

@@ -69,10 +69,12 @@ static void add_class(struct pool *pool, uint32_t class, struct pool_counters *c
 
 	for (uint32_t i = 0; i <= pool->shard_mask; i++)
 		returns += atomic_load_explicit(&pool->shard[i].magazine[class].returns,
-						memory_order_acquire) & ~POOL_CLOSED;
+						memory_order_acquire) &
+			   ~POOL_CLOSED;
 	for (uint32_t i = 0; i <= pool->shard_mask; i++)
 		leases += atomic_load_explicit(&pool->shard[i].magazine[class].leases,
-					       memory_order_relaxed) & ~POOL_CLOSED;
+					       memory_order_relaxed) &
+			  ~POOL_CLOSED;
 	counters->leases += leases;
 	counters->returns += returns;
 	counters->leased += (leases - returns) * class_size(class);

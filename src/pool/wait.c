@@ -14,14 +14,14 @@
  *
  * R1, R2, W1 and W2 are sequentially consistent, so there is one order of all four. If R2 comes
  * after W1, the returner sees it and takes `lock`, which it gets after W3 at the earliest, when the
- * waiter can be found and woken. If R2 comes before W1, then R1 comes before W2, and the waiter finds
- * the buffer. Acquire and release would not do: a store and a later load of something else (R1, R2;
- * W1, W2) may change places under them, and then both miss.
+ * waiter can be found and woken. If R2 comes before W1, then R1 comes before W2, and the waiter
+ * finds the buffer. Acquire and release would not do: a store and a later load of something else
+ * (R1, R2; W1, W2) may change places under them, and then both miss.
  *
  * While anybody waits, magazines get nothing but by returners between R1 and R3, and leases are
  * served from the depot, in turn: a newcomer takes a buffer from a magazine only if it looked at
- * `attention` before it was raised, so at most once for each thread and wait. Who is served, or gives
- * up, lets the next in the queue try.
+ * `attention` before it was raised, so at most once for each thread and wait. Who is served, or
+ * gives up, lets the next in the queue try.
  *
  * Only the first in the queue is served, even if a later one needs less. Buffers come back, so the
  * first one's turn always comes; with the others it would not.
@@ -238,7 +238,8 @@ static int grant_or_wait(struct pool *pool, struct request *r, uint64_t timeout_
 	}
 	if (err && timeout_ns) {
 		/* Relaxed: pool_cancel() sets it and then takes the lock. */
-		if (!r->cancel || !atomic_load_explicit(&r->cancel->cancelled, memory_order_relaxed))
+		if (!r->cancel ||
+		    !atomic_load_explicit(&r->cancel->cancelled, memory_order_relaxed))
 			return queue_wait(pool, r, timeout_ns); /* W3; lowers `attention` */
 		pool->cancelled++;
 		err = -ECANCELED;

@@ -16,6 +16,7 @@ enum stats_bytes {
 	STATS_READ_CACHED,  /* read for FUSE's page cache */
 	STATS_WRITE_CACHED, /* written through FUSE's page cache */
 	STATS_COPIED,       /* by copy_file_range within the mount */
+	STATS_FETCHED,      /* asked for ahead of programs, into SOURCE's page cache */
 	STATS_BYTES = 8,
 };
 
@@ -23,6 +24,8 @@ enum stats_events {
 	STATS_OPEN_KERNEL, /* opens whose data the kernel moves itself (passthrough) */
 	STATS_OPEN_CACHED, /* opens through FUSE's page cache */
 	STATS_HANDED_OVER, /* requests that might have blocked and left the receiving thread */
+	STATS_WATCHED,     /* cold files that were watched for a pattern */
+	STATS_GIVEN_UP,    /* of those, read without one */
 	STATS_EVENTS = 8,
 };
 

@@ -37,12 +37,15 @@ struct scenario {
 
 extern const struct scenario acl_scenarios[];
 extern const struct scenario append_scenarios[];
+extern const struct scenario async_scenarios[];
 extern const struct scenario attr_scenarios[];
+extern const struct scenario caps_scenarios[];
 extern const struct scenario copy_scenarios[];
 extern const struct scenario data_scenarios[];
 extern const struct scenario dir_scenarios[];
 extern const struct scenario direct_scenarios[];
 extern const struct scenario exec_scenarios[];
+extern const struct scenario fanotify_scenarios[];
 extern const struct scenario flags_scenarios[];
 extern const struct scenario ids_scenarios[];
 extern const struct scenario killpriv_scenarios[];

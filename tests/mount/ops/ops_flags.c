@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -175,6 +176,7 @@ static void flags_append(struct ops *o)
 static void flags_fsx(struct ops *o)
 {
 	struct fsxattr x = { 0 };
+	unsigned long long attr[3] = { 0 };
 	long version = 0;
 	int fd;
 
@@ -194,6 +196,12 @@ static void flags_fsx(struct ops *o)
 	memset(&x, 0, sizeof(x));
 	TRY(o, ioctl(fd, FS_IOC_FSGETXATTR, &x));
 	ops_say(o, "project", "%#x %u", x.fsx_xflags, x.fsx_projid);
+	/* file_getattr(2) and file_setattr(2), of Linux 6.17 */
+	TRY(o, syscall(468, AT_FDCWD, "f", attr, sizeof(attr), 0));
+	ops_say(o, "file_getattr", "%#llx", attr[0]);
+	attr[0] |= FS_XFLAG_NODUMP;
+	TRY(o, syscall(469, AT_FDCWD, "f", attr, sizeof(attr), 0));
+	say_flags(o, "file_setattr", "f");
 	x.fsx_xflags = 0x40000000;
 	TRY(o, ioctl(fd, FS_IOC_FSSETXATTR, &x));
 	TRY(o, ioctl(fd, FS_IOC_GETVERSION, &version));

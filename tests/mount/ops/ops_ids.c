@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Who may do what, and whose is what is made: by users, groups, capabilities. */
+/* Who may do what, and whose is what is made: by users and groups. */
 #include "ops.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -240,132 +235,10 @@ static void ids_groups(struct ops *o)
 	ops_as(o, &ops_user_a, give_away, NULL);
 }
 
-static void set_caps(unsigned int keep)
-{
-	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct data[2] = { { keep, keep, 0 }, { 0, 0, 0 } };
-
-	if (syscall(SYS_capset, &head, data) < 0)
-		_exit(7);
-}
-
-/* Root without capabilities is a user like any other. */
-static void bare_root(struct ops *o, void *arg)
-{
-	(void)arg;
-	set_caps(0);
-	TRY(o, open("private", O_RDONLY));
-	FD(o, open("d/new", O_RDWR | O_CREAT, 0644));
-	TRY(o, chmod("private", 0644));
-	TRY(o, chown("mine", USER_A, (gid_t)-1));
-	FD(o, open("made", O_RDWR | O_CREAT, 0644));
-	SHOW(o, "made");
-	TRY(o, mknod("dev", S_IFCHR | 0644, 0x103));
-	TRY(o, setxattr("mine", "trusted.a", "x", 1, 0));
-	TRY(o, access("private", R_OK));
-}
-
-/* An ordinary user with some capabilities can do some of what root can. */
-static void armed_user(struct ops *o, void *arg)
-{
-	(void)arg;
-	prctl(PR_SET_KEEPCAPS, 1);
-	if (setgroups(0, NULL) < 0 || setresgid(USER_B, USER_B, USER_B) < 0 ||
-	    setresuid(USER_B, USER_B, USER_B) < 0)
-		_exit(8);
-	set_caps(1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_CHOWN | 1u << CAP_MKNOD);
-	prctl(PR_SET_DUMPABLE, 1);
-	ops_content_path(o, "private", "private");
-	FD(o, open("private", O_RDWR));
-	FD(o, open("closed/new", O_RDWR | O_CREAT, 0644));
-	SHOW(o, "closed/new");
-	TRY(o, mkdir("closed/dir", 0755));
-	TRY(o, rename("closed/new", "closed/moved"));
-	TRY(o, unlink("closed/moved"));
-	ops_ls(o, "closed", "closed");
-	TRY(o, chmod("private", 0640));
-	TRY(o, truncate("private", 3));
-	TRY(o, chown("private", USER_B, GROUP_Y));
-	SHOW(o, "private");
-	TRY(o, setxattr("private", "user.a", "x", 1, 0));
-	TRY(o, mknod("closed/dev", S_IFCHR | 0644, 0x103));
-	FD(o, open("mine", O_RDONLY | O_NOATIME));
-	TRY(o, setxattr("mine", "trusted.a", "x", 1, 0));
-}
-
-static void ids_caps(struct ops *o)
-{
-	TRY(o, chmod(".", 0777));
-	ops_mk(o, "mine", "root's");
-	ops_mk(o, "private", "content");
-	TRY(o, chmod("private", 0600));
-	TRY(o, chown("private", USER_A, USER_A));
-	ops_mkdir(o, "d", 0755);
-	TRY(o, chown("d", USER_A, USER_A));
-	ops_mkdir(o, "closed", 0700);
-	ops_reap(o, "root without capabilities", ops_spawn(o, bare_root, NULL));
-	ops_reap(o, "user with capabilities", ops_spawn(o, armed_user, NULL));
-}
-
-/* A file server's way: the file system's uid and gid alone are switched. */
-static void ids_fsuid(struct ops *o)
-{
-	const gid_t groups[1] = { GROUP_X };
-
-	ops_mkdir(o, "d", 0777);
-	ops_mkdir(o, "group", 0755);
-	TRY(o, chown("group", 0, GROUP_X));
-	TRY(o, chmod("group", 0770));
-	ops_mk(o, "private", "x");
-	TRY(o, chmod("private", 0600));
-	TRY(o, setgroups(1, groups));
-	setfsgid(USER_A);
-	setfsuid(USER_A);
-	FD(o, open("d/f", O_RDWR | O_CREAT, 0666));
-	SHOW(o, "d/f");
-	TRY(o, mkdir("group/d", 0755));
-	SHOW(o, "group/d");
-	TRY(o, open("private", O_RDONLY));
-	TRY(o, access("private", R_OK));
-	TRY(o, open("new", O_RDWR | O_CREAT, 0644));
-	setfsuid(0);
-	setfsgid(0);
-	FD(o, open("private", O_RDONLY));
-}
-
-static void reopen(struct ops *o, void *arg)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", *(int *)arg);
-	ops_content(o, "inherited descriptor", *(int *)arg);
-	TRY(o, open(path, O_RDONLY));
-	TRY(o, write(*(int *)arg, "written", 7));
-	TRY(o, ftruncate(*(int *)arg, 5));
-	TRY(o, fchmod(*(int *)arg, 0666));
-	TRY(o, unlink("private"));
-}
-
-/* A descriptor that root opened serves a user who may not open the file. */
-static void ids_inherit(struct ops *o)
-{
-	int fd;
-
-	ops_mk(o, "private", "root's content");
-	TRY(o, chmod("private", 0600));
-	fd = ops_open(o, "private", O_RDWR);
-	ops_as(o, &ops_user_a, reopen, &fd);
-	ops_content(o, "after", fd);
-	SHOWFD(o, fd);
-}
-
 const struct scenario ids_scenarios[] = {
 	{ "ids_create", ids_create, OPS_ROOT },
 	{ "ids_denied", ids_denied, OPS_ROOT },
 	{ "ids_sticky", ids_sticky, OPS_ROOT },
 	{ "ids_groups", ids_groups, OPS_ROOT },
-	{ "ids_caps", ids_caps, OPS_ROOT },
-	{ "ids_fsuid", ids_fsuid, OPS_ROOT },
-	{ "ids_inherit", ids_inherit, OPS_ROOT },
 	{ 0 },
 };

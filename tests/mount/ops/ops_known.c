@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -130,13 +131,16 @@ static void known_setfl_direct(struct ops *o)
 	TRY(o, pwrite(fd, buf + 1, 100, 1));
 }
 
-/* Positions beyond the largest file of SOURCE. */
+/* Positions beyond the largest file of SOURCE; those of directories. */
 static void known_seek(struct ops *o)
 {
 	int fd = ops_open(o, "f", O_RDWR | O_CREAT);
 
 	TRY(o, lseek(fd, 0x7ffffffffffffff0, SEEK_SET));
 	TRY(o, pread(fd, &fd, 1, 0x7ffffffffffffff0));
+	fd = ops_open(o, ".", O_RDONLY);
+	TRY(o, lseek(fd, 0, SEEK_DATA));
+	TRY(o, lseek(fd, 0, SEEK_HOLE) >= 0);
 }
 
 static void known_handles(struct ops *o)
@@ -152,6 +156,8 @@ static void known_handles(struct ops *o)
 	if (o->root) {
 		int fd = FD(o, open_by_handle_at(dir, &handle.h, O_RDONLY));
 
+		if (fd < 0)
+			return;
 		ops_content(o, "content", fd);
 		TRY(o, unlink("f"));
 		close(fd);
@@ -205,6 +211,26 @@ static void known_setfl_append(struct ops *o)
 	ops_content_path(o, "all the same", "f");
 }
 
+/* Which pages of a file are in memory: asked of a descriptor, and of a mapping. */
+static void known_residency(struct ops *o)
+{
+	const unsigned long long range[2] = { 0, 0 };
+	unsigned long long stat[5] = { 0 };
+	unsigned char in_core[4] = "";
+	char *p;
+	int fd;
+
+	ops_mk_sized(o, "f", 16384);
+	fd = ops_open(o, "f", O_RDONLY);
+	ops_content(o, "read", fd);
+	TRY(o, syscall(451 /* cachestat */, fd, range, stat, 0));
+	ops_say(o, "pages in the cache", "%llu", stat[0]);
+	p = mmap(NULL, 16384, PROT_READ, MAP_SHARED, fd, 0);
+	TRY(o, mincore(p, 16384, in_core));
+	ops_say(o, "pages in core", "%d", (in_core[0] & 1) + (in_core[1] & 1) + (in_core[2] & 1) +
+					 (in_core[3] & 1));
+}
+
 static void known_volume(struct ops *o)
 {
 	char label[256] = "";
@@ -230,6 +256,7 @@ const struct scenario known_scenarios[] = {
 	{ "known_seek", known_seek, OPS_BOTH },
 	{ "known_handles", known_handles, OPS_BOTH },
 	{ "known_maps", known_maps, OPS_BOTH },
+	{ "known_residency", known_residency, OPS_BOTH },
 	{ "known_volume", known_volume, OPS_BOTH },
 	{ 0 },
 };

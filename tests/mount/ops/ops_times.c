@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct timespec now = { .tv_nsec = UTIME_NOW };
@@ -213,6 +214,50 @@ static void read_times(struct ops *o)
 	TIMES(o, "d", access("d/x", F_OK));
 }
 
+static bool before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* What make(1) lives on: the times of files tell in which order they were written. */
+static void stamp_order(struct ops *o)
+{
+	struct timespec start, end;
+	struct stat a, b, c;
+	int i, bad = 0;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &start);
+	ops_mk(o, "a", "1");
+	for (i = 0; i < 10; i++) {
+		ops_tick();
+		ops_mk(o, i % 2 ? "a" : "b", "2");
+		a = ops_lstat("a");
+		b = ops_lstat("b");
+		bad += i % 2 ? !before(&b.st_mtim, &a.st_mtim) : !before(&a.st_mtim, &b.st_mtim);
+	}
+	ops_say(o, "in the wrong order", "%d", bad);
+	ops_tick();
+	ops_mkdir(o, "d", 0755);
+	TRY(o, symlink("x", "s"));
+	c = ops_lstat("d");
+	ops_say(o, "directory is newer", "%d", before(&a.st_mtim, &c.st_mtim));
+	c = ops_lstat("s");
+	ops_say(o, "symlink is newer", "%d", before(&a.st_mtim, &c.st_mtim));
+	ops_tick();
+	clock_gettime(CLOCK_REALTIME, &end);
+	ops_say(o, "within the clock", "%d", !before(&a.st_mtim, &start) &&
+		before(&a.st_mtim, &end) && before(&a.st_ctim, &end));
+	/* made in one go: no time is later than that of a later one */
+	for (i = 0, bad = 0; i < 100; i++) {
+		ops_mk(o, "x", "1");
+		ops_mk(o, "y", "2");
+		a = ops_lstat("x");
+		b = ops_lstat("y");
+		bad += before(&b.st_mtim, &a.st_mtim);
+	}
+	ops_say(o, "earlier than their predecessors", "%d", bad);
+}
+
 const struct scenario times_scenarios[] = {
 	{ "utimens_values", utimens_values, OPS_BOTH },
 	{ "utimens_special", utimens_special, OPS_BOTH },
@@ -220,5 +265,6 @@ const struct scenario times_scenarios[] = {
 	{ "utimens_then_write", utimens_then_write, OPS_BOTH },
 	{ "write_times", write_times, OPS_BOTH },
 	{ "read_times", read_times, OPS_BOTH },
+	{ "stamp_order", stamp_order, OPS_BOTH },
 	{ 0 },
 };

@@ -1,0 +1,151 @@
+#!/bin/bash
+# Fetching ahead of programs that read cold files in order: that it happens, that it stops when it
+# does not pay, and that nothing but time depends on it.
+# shellcheck source=tests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+# A mount of an ext4 image with a cold file of 64 MiB.
+setup() { # [OPTIONS…]
+	need_root
+	need_fuse
+	requires python3 jq
+	scratch
+	make_fs ext4 300M "$T/img"
+	mkdir "$T/img/src" "$T/mnt"
+	head -c 64M /dev/urandom >"$T/img/src/file"
+	cold
+	od_mount "$@" "$T/img/src" "$T/mnt"
+}
+
+# Nothing of the file stays in SOURCE's page cache.
+cold() {
+	sync -f "$T/img"
+	dd if="$T/img/src/file" iflag=nocache count=0 status=none
+}
+
+stat_of() { # JQ-PATH
+	"$OVERDRIVECTL" stats --json "$T/mnt" | jq "$1"
+}
+
+fetched() { stat_of .bytes.fetched_ahead; }
+
+# Reads as a program does that also has something to do: a pause after each piece.
+slow_reader() { # ORDER FILE: forward, backward or random; prints the SHA-256 of what it read
+	python3 - "$@" <<-'END'
+		import hashlib, os, random, sys, time
+		order, path = sys.argv[1:]
+		piece = 256 << 10
+		fd = os.open(path, os.O_RDONLY)
+		n = os.fstat(fd).st_size // piece
+		places = list(range(n))
+		if order == "backward": places.reverse()
+		if order == "random": random.seed(1); random.shuffle(places); places = places[:100]
+		h = hashlib.sha256()
+		for p in places:
+		    h.update(os.pread(fd, piece if order != "random" else 4096, p * piece))
+		    time.sleep(0.002)
+		print(h.hexdigest())
+	END
+}
+
+test_forward() {
+	setup
+	local got
+	got=$(slow_reader forward "$T/mnt/file")
+	(($(fetched) > 32 << 20)) || fail "only $(fetched) bytes were fetched ahead"
+	(($(fetched) <= 64 << 20)) || fail "$(fetched) bytes were fetched ahead of 64 MiB"
+	cmp "$T/img/src/file" "$T/mnt/file"
+	assert_eq "$got" "$(sha256sum <"$T/img/src/file" | cut -d' ' -f1)" "what was read"
+}
+
+test_backward() {
+	setup
+	local got
+	got=$(slow_reader backward "$T/mnt/file")
+	(($(fetched) > 16 << 20)) || fail "only $(fetched) bytes were fetched ahead"
+	assert_eq "$got" "$(slow_reader backward "$T/img/src/file")" "what was read"
+}
+
+test_mapped() {
+	setup
+	python3 - "$T/mnt/file" <<-'END'
+		import mmap, os, sys, time
+		fd = os.open(sys.argv[1], os.O_RDONLY)
+		m = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+		for i in range(0, len(m), 4096):
+		    m[i]
+		    if i % (256 << 10) == 0: time.sleep(0.002)
+	END
+	(($(fetched) > 32 << 20)) || fail "only $(fetched) bytes were fetched ahead"
+}
+
+test_random_is_left_alone() {
+	setup
+	slow_reader random "$T/mnt/file" >/dev/null
+	(($(fetched) <= 8 << 20)) || fail "$(fetched) bytes were fetched for random reads"
+}
+
+test_head_costs_one_window() {
+	setup
+	head -c 4096 "$T/mnt/file" >/dev/null
+	sleep 0.3
+	(($(fetched) <= 2 << 20)) || fail "$(fetched) bytes were fetched for a head of 4 KiB"
+}
+
+test_hot_file() {
+	setup
+	cat "$T/img/src/file" >/dev/null
+	slow_reader forward "$T/mnt/file" >/dev/null
+	assert_eq "$(fetched)" 0 "bytes fetched of a hot file"
+}
+
+test_off() {
+	setup -o prefetch=off
+	slow_reader forward "$T/mnt/file" >/dev/null
+	assert_eq "$(fetched)" 0 "bytes fetched with prefetch=off"
+	assert_eq "$(stat_of .events.files_watched)" 0 "files watched with prefetch=off"
+}
+
+# The watch holds a descriptor, which must not hold a deleted file's space.
+test_space_of_a_deleted_file() {
+	setup
+	local before after i
+	exec 7<"$T/mnt/file"
+	head -c 1M <&7 >/dev/null
+	before=$(df --output=avail "$T/img" | tail -1)
+	rm "$T/mnt/file"
+	exec 7<&-
+	for ((i = 0; i < 50; i++)); do
+		after=$(df --output=avail "$T/img" | tail -1)
+		((after - before > 60000)) && return
+		sleep 0.1
+	done
+	fail "$after KiB are free after the deletion, $before were before"
+}
+
+test_cut_while_it_is_fetched() {
+	setup
+	slow_reader forward "$T/mnt/file" >"$T/out" 2>&1 &
+	local reader=$!
+	sleep 0.1
+	truncate -s 1M "$T/mnt/file"
+	wait "$reader" || true
+	assert_eq "$(stat -c %s "$T/img/src/file")" 1048576 "size"
+	cmp "$T/img/src/file" "$T/mnt/file"
+}
+
+# What another program writes meanwhile is what is read.
+test_written_while_it_is_fetched() {
+	setup
+	slow_reader forward "$T/mnt/file" >/dev/null &
+	local reader=$! i
+	for ((i = 0; i < 64; i++)); do
+		printf 'stamp %04d' "$i" | dd of="$T/mnt/file" bs=1M seek="$i" conv=notrunc status=none
+		assert_eq "$(dd if="$T/mnt/file" bs=1M skip="$i" count=10 iflag=count_bytes status=none)" \
+			"$(printf 'stamp %04d' "$i")" "stamp $i"
+	done
+	wait "$reader"
+	cmp "$T/img/src/file" "$T/mnt/file"
+}
+
+run_tests "$@"
