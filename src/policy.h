@@ -60,7 +60,7 @@ struct policy_verdict {
 	enum policy_backend backend;
 	/* Not with POLICY_KERNEL: by FUSE's page cache (keep_cache) and not by FOPEN_DIRECT_IO. */
 	bool fuse_cache;
-	bool warm_beneath;	/* POLICY_KERNEL: fetch into SOURCE's page cache ahead of the program */
+	bool warm_beneath; /* POLICY_KERNEL: fetch into SOURCE's page cache ahead of the program */
 	uint64_t window;	/* bytes ahead of the reader; 0: nothing is read ahead by us */
 	unsigned depth;		/* requests at once that the window makes */
 	uint32_t buffer;	/* bytes of each */

@@ -56,7 +56,8 @@ static void print_direct(const struct device_direct *d)
 	if (d->works == DEVICE_UNSAID)
 		line("Direct IO", "unknown");
 	else if (d->works == DEVICE_NO)
-		line("Direct IO", "no%s%s", d->error ? ": " : "", d->error ? strerror(d->error) : "");
+		line("Direct IO", "no%s%s", d->error ? ": " : "",
+		     d->error ? strerror(d->error) : "");
 	else
 		line("Direct IO", "yes: memory by %s, offsets by %s%s",
 		     policy_bytes(d->memory_align).text, policy_bytes(d->offset_align).text,

@@ -32,7 +32,8 @@ struct run {
 	size_t buffers_size;
 	uint32_t piece;
 	unsigned pieces; /* to be read */
-	uint64_t all_pieces, first_piece; /* there are, and where to begin: anywhere, then in order */
+	uint64_t all_pieces;  /* there are */
+	uint64_t first_piece; /* to be read: any; then in order */
 	_Atomic unsigned next_piece, next_buffer;
 	_Atomic unsigned references;
 
@@ -175,9 +176,11 @@ static int measure_latency(struct run *run)
 	return 0;
 }
 
-static uint64_t nth_piece(const struct run *run, unsigned n)
+static int nth_piece(const struct run *run, unsigned n, uint64_t *offset)
 {
-	return (run->first_piece + n) % run->all_pieces;
+	if (n >= run->pieces)
+		return -1;
+	return find_piece(run, run->piece, (run->first_piece + n) % run->all_pieces, offset);
 }
 
 /* Reads pieces until there are none, or it is time. */
@@ -190,8 +193,7 @@ static void *read_pieces(void *argument)
 
 	while ((before = clock_ns()) < run->limits.deadline_ns) {
 		unsigned n = atomic_fetch_add_explicit(&run->next_piece, 1, memory_order_relaxed);
-		int fd = n < run->pieces ? find_piece(run, run->piece, nth_piece(run, n), &offset)
-					     : -1;
+		int fd = nth_piece(run, n, &offset);
 		ssize_t bytes = fd < 0 ? -1 : pread(fd, buffer, run->piece, (off_t)offset);
 
 		if (bytes <= 0)
@@ -215,7 +217,8 @@ static void *read_pieces(void *argument)
 /* As large as leaves each thread two; what was read for the latency is taken off. */
 static bool plan_pieces(struct run *run)
 {
-	uint64_t state = clock_ns() | 1, budget = run->limits.bytes - LATENCY_SAMPLES * (uint64_t)BLOCK;
+	uint64_t state = clock_ns() | 1,
+		 budget = run->limits.bytes - LATENCY_SAMPLES * (uint64_t)BLOCK;
 
 	if (run->limits.bytes < 2 * LATENCY_SAMPLES * (uint64_t)BLOCK)
 		return false;
@@ -226,7 +229,8 @@ static bool plan_pieces(struct run *run)
 		run->first_piece = n ? random_number(&state) % n : 0;
 		n = n < budget / run->piece ? n : budget / run->piece;
 		run->pieces = (unsigned)n;
-		if (n >= 2u * run->limits.threads - 1 || (run->piece == PIECE_MIN && n * run->piece >= MIN_BYTES))
+		if (n >= 2u * run->limits.threads - 1 ||
+		    (run->piece == PIECE_MIN && n * run->piece >= MIN_BYTES))
 			return true;
 	}
 	return false;

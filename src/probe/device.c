@@ -91,7 +91,8 @@ int device_target_init(struct device_target *target, int dir_fd)
 	struct statfs fs;
 
 	*target = (struct device_target){.mount_id = -1};
-	if (syscall(SYS_statx, dir_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st) < 0)
+	if (syscall(SYS_statx, dir_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID,
+		    &st) < 0)
 		return -errno;
 	target->major = st.stx_dev_major;
 	target->minor = st.stx_dev_minor;
@@ -108,7 +109,8 @@ int device_target_init(struct device_target *target, int dir_fd)
 static const struct mount_entry *find_mount(const struct mountinfo *mounts,
 					    const struct device_target *t)
 {
-	const struct mount_entry *m = t->mount_id >= 0 ? mountinfo_by_id(mounts, t->mount_id) : NULL;
+	const struct mount_entry *m =
+		t->mount_id >= 0 ? mountinfo_by_id(mounts, t->mount_id) : NULL;
 
 	return m ? m : mountinfo_by_dev(mounts, t->major, t->minor);
 }
@@ -130,7 +132,8 @@ static void learn_readahead(struct device *d, const struct probe_root *root)
 		d->readahead = kib * 1024;
 }
 
-int device_probe(struct device *d, const struct probe_root *root, const struct device_target *target)
+int device_probe(struct device *d, const struct probe_root *root,
+		 const struct device_target *target)
 {
 	struct mountinfo mounts;
 	struct walk walk = {.device = d, .root = root, .mounts = &mounts, .target = target};
@@ -234,7 +237,8 @@ int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd
 		measure(d, &sample, options, start + CALIBRATE_MS * ms);
 	else
 		snprintf(d->measured.why_not, sizeof(d->measured.why_not), "%s",
-			 sample.count ? "Direct IO does not work here" : "there is no file to read");
+			 sample.count ? "Direct IO does not work here"
+				      : "there is no file to read");
 	sample_deinit(&sample);
 	return 0;
 }

@@ -90,7 +90,7 @@ struct device {
 	char source[128];	/* what the mount was made from */
 	char mount_point[256];
 	unsigned major, minor;	/* the mount's own; anonymous on btrfs */
-	unsigned stack_depth;	/* filesystems stacked on others, overlayfs: 1; bounds passthrough */
+	unsigned stack_depth; /* filesystems stacked on others, overlayfs: 1; bounds passthrough */
 
 	struct device_step steps[DEVICE_STEPS];
 	unsigned step_count;
@@ -101,7 +101,7 @@ struct device {
 	uint32_t queue_depth;			/* requests */
 	uint32_t max_request;			/* bytes */
 	uint64_t readahead;			/* bytes: the kernel's */
-	uint64_t diskseq;			/* tells a reused loop device from its predecessor */
+	uint64_t diskseq; /* tells a reused loop device from its predecessor */
 
 	struct device_direct direct;
 	struct device_measured measured;

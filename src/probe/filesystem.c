@@ -94,7 +94,8 @@ static bool btrfs_has(const struct walk *w, const char *uuid, const char *wanted
 }
 
 /* st_dev is anonymous and a subvolume's own: by the filesystem's UUID if it could be asked for. */
-static bool btrfs_find(const struct walk *w, const struct mount_entry *m, unsigned level, char *uuid)
+static bool btrfs_find(const struct walk *w, const struct mount_entry *m, unsigned level,
+		       char *uuid)
 {
 	const char *name = strrchr(m->source, '/');
 	struct dirent *entry;
@@ -128,7 +129,8 @@ static unsigned walk_btrfs(const struct walk *w, const struct mount_entry *m, un
 
 	(void)class;
 	if (!btrfs_find(w, m, level, uuid)) {
-		device_note(w->device, "the devices of btrfs on %s are not shown by /sys", m->source);
+		device_note(w->device, "the devices of btrfs on %s are not shown by /sys",
+			    m->source);
 		return 0;
 	}
 	snprintf(path, sizeof(path), "sys/fs/btrfs/%s/devices", uuid);
@@ -181,12 +183,13 @@ static unsigned walk_overlay(const struct walk *w, const struct mount_entry *m, 
 	/* It would lie in itself: the path is the host's, seen from within a container. */
 	below = mountinfo_by_neighbour(w->mounts, path);
 	if (!below) {
-		device_note(w->device, "the device of the overlay's layer %s can't be seen from here",
-			    path);
+		device_note(w->device,
+			    "the device of the overlay's layer %s can't be seen from here", path);
 		return 0;
 	}
-	device_note(w->device, "the overlay's layer %s is the host's: its device is guessed from %s",
-		    path, below->mount_point);
+	device_note(w->device,
+		    "the overlay's layer %s is the host's: its device is guessed from %s", path,
+		    below->mount_point);
 	return walk_below(w, below, path, level, class);
 }
 
@@ -199,7 +202,8 @@ static unsigned walk_sources(const struct walk *w, const struct mount_entry *m, 
 	unsigned depth = 0;
 
 	(void)class;
-	for (char *s = copy ? strtok_r(copy, ":", &save) : NULL; s; s = strtok_r(NULL, ":", &save)) {
+	for (char *s = copy ? strtok_r(copy, ":", &save) : NULL; s;
+	     s = strtok_r(NULL, ":", &save)) {
 		const char *name = strrchr(s, '/');
 
 		depth += walk_block_name(w, name ? name + 1 : s, level);

@@ -111,7 +111,8 @@ void host_probe(struct host *host, const struct probe_root *root)
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		host->cpus = (unsigned)CPU_COUNT(&set);
 	host->page_size = page > 0 ? (unsigned)page : 4096;
-	if (sys_number(root->fd, "proc/sys/fs/fuse/max_pages_limit", &pages) == 0 && pages < 1u << 20)
+	if (sys_number(root->fd, "proc/sys/fs/fuse/max_pages_limit", &pages) == 0 &&
+	    pages < 1u << 20)
 		host->fuse_max_pages = (unsigned)pages;
 	host_memory_probe(&host->memory, root);
 	host_uring_probe(&host->uring, root);

@@ -45,8 +45,8 @@ static void take_limit(struct host_memory *memory, int at, const char *dir,
 }
 
 /* The group's own limit, and those of the groups above it up to the mount. */
-static void climb(struct host_memory *memory, int at, const struct mount_entry *m, const char *group,
-		  const struct hierarchy *h)
+static void climb(struct host_memory *memory, int at, const struct mount_entry *m,
+		  const char *group, const struct hierarchy *h)
 {
 	char dir[SYS_PATH];
 	size_t root = strlen(m->root), base;

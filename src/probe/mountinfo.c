@@ -106,7 +106,8 @@ const struct mount_entry *mountinfo_by_id(const struct mountinfo *m, int id)
 	return NULL;
 }
 
-const struct mount_entry *mountinfo_by_dev(const struct mountinfo *m, unsigned major, unsigned minor)
+const struct mount_entry *mountinfo_by_dev(const struct mountinfo *m, unsigned major,
+					   unsigned minor)
 {
 	for (size_t i = m->count; i-- > 0;)
 		if (m->entries[i].major == major && m->entries[i].minor == minor)
@@ -185,7 +186,8 @@ static bool copy_value(const char *from, bool list, char *value, size_t size)
 	return n > 0;
 }
 
-bool mount_option(const struct mount_entry *e, const char *name, bool list, char *value, size_t size)
+bool mount_option(const struct mount_entry *e, const char *name, bool list, char *value,
+		  size_t size)
 {
 	size_t length = strlen(name);
 	const char *at = e->options;

@@ -29,7 +29,8 @@ void mountinfo_deinit(struct mountinfo *m);
 
 /* NULL where there is none. Of several the last, which covers the others. */
 const struct mount_entry *mountinfo_by_id(const struct mountinfo *m, int id);
-const struct mount_entry *mountinfo_by_dev(const struct mountinfo *m, unsigned major, unsigned minor);
+const struct mount_entry *mountinfo_by_dev(const struct mountinfo *m, unsigned major,
+					   unsigned minor);
 /* The mount that an absolute path lies in. */
 const struct mount_entry *mountinfo_by_path(const struct mountinfo *m, const char *path);
 /*
@@ -43,4 +44,5 @@ const struct mount_entry *mountinfo_by_neighbour(const struct mountinfo *m, cons
  * The value of name in the superblock's options, unescaped, up to its first ':' if list is set;
  * false if it isn't there or is too long.
  */
-bool mount_option(const struct mount_entry *e, const char *name, bool list, char *value, size_t size);
+bool mount_option(const struct mount_entry *e, const char *name, bool list, char *value,
+		  size_t size);

@@ -207,7 +207,8 @@ static unsigned walk_slaves(const struct walk *w, int dir_fd, unsigned level)
 	if (!dir)
 		return 0;
 	while (count <= DEVICE_STEPS && (entry = readdir(dir))) {
-		autoclose int fd = entry->d_name[0] == '.' ? -1 : sys_dir(dirfd(dir), entry->d_name);
+		autoclose int fd =
+			entry->d_name[0] == '.' ? -1 : sys_dir(dirfd(dir), entry->d_name);
 
 		if (fd < 0)
 			continue;
@@ -266,7 +267,8 @@ unsigned walk_block_dir(const struct walk *w, int dir_fd, const char *name, unsi
 	kind = step->kind = kind_of(dir_fd, step->name);
 	describe(dir_fd, step);
 	if (seen_above(d)) {
-		device_note(d, "%s lies on itself: this tree of devices goes in a circle", step->name);
+		device_note(d, "%s lies on itself: this tree of devices goes in a circle",
+			    step->name);
 		return 0;
 	}
 	if (kind == DEVICE_PARTITION) {

@@ -25,7 +25,7 @@ DIR *sys_opendir(int at, const char *path);
 ssize_t sys_line(int at, const char *path, char *text, size_t size);
 /* A line that is one number in decimal; 0 or -errno (-EINVAL: it is something else). */
 int sys_number(int at, const char *path, uint64_t *value);
-/* A whole file with a NUL behind it, cut to limit bytes. The length, or -errno; the caller frees. */
+/* A whole file, a NUL behind it, cut to limit bytes. The length, or -errno; the caller frees. */
 ssize_t sys_slurp(int at, const char *path, size_t limit, char **text);
 
 /* Replaces what would not be valid UTF-8 or would move the cursor. */

@@ -124,10 +124,12 @@ static const struct {
 	const char *because;
 } rows[] = {
 	/* A slow disk that takes many requests: what overdrive is for. */
-	{&cloud, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "nothing is known"},
+	{&cloud, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
+	 "nothing is known"},
 	{&cloud, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
 	 "readahead of 128 KiB reaches 262 MB/s, the disk 2.1 GB/s"},
-	{&cloud, &root, &by_default, &unseen, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "nothing is known"},
+	{&cloud, &root, &by_default, &unseen, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
+	 "nothing is known"},
 	{&cloud, &root, &by_default, &half_hot, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "nothing"},
 	{&cloud, &root, &by_default, &in_order, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M,
 	 "warmed beneath"},
@@ -137,20 +139,27 @@ static const struct {
 
 	/* What would take more than a quarter of the free memory goes past the page cache. */
 	{&cloud, &root, &by_default, &huge, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "too large"},
-	{&cloud, &root, &by_default, &huge_in_order, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "too large"},
-	{&cloud, &root, &by_default, &in_order, 4 * G, POLICY_KERNEL, WARM, 8 * M, 8, M, "in order"},
-	{&cloud, &root, &by_default, &in_order, 4 * G - 4, POLICY_RING, 0, 8 * M, 8, M, "too large"},
+	{&cloud, &root, &by_default, &huge_in_order, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
+	 "too large"},
+	{&cloud, &root, &by_default, &in_order, 4 * G, POLICY_KERNEL, WARM, 8 * M, 8, M,
+	 "in order"},
+	{&cloud, &root, &by_default, &in_order, 4 * G - 4, POLICY_RING, 0, 8 * M, 8, M,
+	 "too large"},
 
 	/* Where there is nothing to gain, the kernel. */
 	{&cloud, &root, &by_default, &empty, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "small: empty"},
 	{&cloud, &root, &by_default, &small, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "small: 100 KiB"},
-	{&cloud, &root, &by_default, &just_small, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "small: 128 KiB"},
-	{&cloud, &root, &by_default, &not_small, 20 * G, POLICY_RING, 0, 128 * K, 2, 64 * K, "large"},
-	{&cloud, &root, &by_default, &hot, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "hot: 95 % is in memory"},
+	{&cloud, &root, &by_default, &just_small, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
+	 "small: 128 KiB"},
+	{&cloud, &root, &by_default, &not_small, 20 * G, POLICY_RING, 0, 128 * K, 2, 64 * K,
+	 "large"},
+	{&cloud, &root, &by_default, &hot, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
+	 "hot: 95 % is in memory"},
 	{&tmpfs, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "tmpfs is memory"},
 
 	/* Nor where somebody writes, or knows better. */
-	{&cloud, &root, &by_default, &for_writing, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "for writing"},
+	{&cloud, &root, &by_default, &for_writing, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
+	 "for writing"},
 	{&cloud, &root, &by_default, &appended, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "for writing"},
 	{&cloud, &root, &by_default, &written_by_others, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
 	 "somebody may write"},
@@ -160,18 +169,22 @@ static const struct {
 	{&local, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
 	 "128 KiB reaches 4.4 GB/s, all of the disk's 2 GB/s"},
 	{&local, &root, &by_default, &huge, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
-	{&local, &root, &by_default, &in_order, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
-	{&tuned, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "of 16 MiB reaches"},
+	{&local, &root, &by_default, &in_order, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
+	 "all of the disk's"},
+	{&tuned, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
+	 "of 16 MiB reaches"},
 	{&nfs_tuned, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "(assumed)"},
 	{&hdd, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "rotating disk"},
 	{&hdd_said, &root, &by_default, &huge, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "rotating disk"},
 
 	/* Other disks that can do more than they are asked for. */
-	{&near, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "reaches 1.3 GB/s"},
+	{&near, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
+	 "reaches 1.3 GB/s"},
 	{&snapshot, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 29 * M, 29, M, "26 MB/s"},
 	{&fast, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 4 * M, 8, 512 * K, "7 GB/s"},
 	{&nfs, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "1 GB/s (assumed)"},
-	{&virtio_said, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "(assumed)"},
+	{&virtio_said, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
+	 "(assumed)"},
 	{&ssd_said, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "(assumed)"},
 	{&narrow, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 4 * M, 4, M, "large"},
 
@@ -187,8 +200,10 @@ static const struct {
 	{&cloud, &user, &by_default, &hot, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0, "hot"},
 	{&cloud, &user, &by_default, &for_writing, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0,
 	 "for writing"},
-	{&local, &user, &by_default, &large, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0, "reaches"},
-	{&cloud, &user, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "nothing is known"},
+	{&local, &user, &by_default, &large, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0,
+	 "reaches"},
+	{&cloud, &user, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
+	 "nothing is known"},
 	{&cloud, &user, &by_default, &in_order, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "in order"},
 	{&cloud, &old, &by_default, &large, 20 * G, POLICY_BUFFERED, FUSE_CACHE | WARM, 8 * M, 8, M,
 	 "before Linux 6.6"},
@@ -202,19 +217,23 @@ static const struct {
 	{&cloud, &root, &by_default, &medium, 20 * G, POLICY_RING, 0, 3 * M, 12, 256 * K, "large"},
 
 	/* backend=: as asked, for every file; what can't be had is replaced by the next best. */
-	{&local, &root, &ring, &small, 20 * G, POLICY_RING, 0, 64 * K * 2, 2, 64 * K, "backend=ring"},
+	{&local, &root, &ring, &small, 20 * G, POLICY_RING, 0, 64 * K * 2, 2, 64 * K,
+	 "backend=ring"},
 	{&local, &root, &ring, &hot, 20 * G, POLICY_RING, 0, 4 * M, 8, 512 * K, "backend=ring"},
 	{&cloud, &root, &ring, &at_random, 20 * G, POLICY_RING, 0, 0, 0, 0, "at random before"},
 	{&cloud, &root, &ring, &for_writing, 20 * G, POLICY_RING, 0, 0, 0, 0, "may be written"},
-	{&cloud, &root, &ring, &written_by_others, 20 * G, POLICY_RING, 0, 0, 0, 0, "may be written"},
+	{&cloud, &root, &ring, &written_by_others, 20 * G, POLICY_RING, 0, 0, 0, 0,
+	 "may be written"},
 	{&cloud, &no_ring, &ring, &large, 20 * G, POLICY_DIRECT, 0, 8 * M, 8, M, "io_uring is not"},
 	{&cloud, &root, &ring, &stubborn, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M,
 	 "this file refuses Direct IO"},
 	{&indirect, &root, &direct, &large, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M,
 	 "the filesystem refuses Direct IO"},
 	{&cloud, &root, &direct, &large, 20 * G, POLICY_DIRECT, 0, 8 * M, 8, M, "backend=direct"},
-	{&cloud, &root, &buffered, &large, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M, "backend=buffered"},
-	{&cloud, &root, &kernel, &large, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M, "backend=kernel"},
+	{&cloud, &root, &buffered, &large, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M,
+	 "backend=buffered"},
+	{&cloud, &root, &kernel, &large, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M,
+	 "backend=kernel"},
 	{&cloud, &root, &kernel, &huge, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M, "backend=kernel"},
 	{&cloud, &root, &kernel, &small, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "small"},
 	{&local, &root, &kernel, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
@@ -265,10 +284,12 @@ START_TEST(test_any_facts)
 	uint64_t seed = 88172645463325252ull;
 
 	for (int i = 0; i < 30000; i++) {
-		struct device d = {.class = (enum device_class)(draw(&seed) % 5),
-			.direct = {.works = (enum device_said)((int)(draw(&seed) % 3) - 1)},
-			.rotational = (enum device_said)((int)(draw(&seed) % 3) - 1),
-			.readahead = any_size(&seed) >> 10, .queue_depth = (uint32_t)any_size(&seed)};
+		struct device d = { .class = (enum device_class)(draw(&seed) % 5),
+				    .direct = { .works = (enum device_said)((int)(draw(&seed) % 3) -
+									    1) },
+				    .rotational = (enum device_said)((int)(draw(&seed) % 3) - 1),
+				    .readahead = any_size(&seed) >> 10,
+				    .queue_depth = (uint32_t)any_size(&seed) };
 		struct host h = {.memory = {.total = any_size(&seed)},
 			.passthrough = draw(&seed) % 2, .direct_mmap = draw(&seed) % 2,
 			.uring = {.works = draw(&seed) % 2}};

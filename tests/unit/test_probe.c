@@ -24,40 +24,47 @@ static const struct {
 	unsigned stack_depth;
 	const char *note; /* a part of one; NULL: there is none */
 } machines[] = {
-	{"nvme", DEVICE_BLOCK, "ext4", "0 nvme0n1p2 partition, 1 nvme0n1 nvme", 1, 1023, 512, 512,
-	 128, 128, DEVICE_NO, DEVICE_NO, 0, NULL},
-	{"sata-ssd", DEVICE_BLOCK, "xfs", "0 sda1 partition, 1 sda scsi", 1, 64, 512, 4096, 1280,
-	 128, DEVICE_NO, DEVICE_NO, 0, NULL},
-	{"hdd", DEVICE_BLOCK, "ext4", "0 sdb1 partition, 1 sdb scsi", 1, 32, 512, 4096, 1280, 128,
-	 DEVICE_YES, DEVICE_YES, 0, NULL},
-	{"virtio", DEVICE_BLOCK, "ext4", "0 vda virtio", 1, 256, 512, 4096, 1280, 4096, DEVICE_YES,
-	 DEVICE_UNSAID, 0, NULL},
-	{"md-raid1", DEVICE_BLOCK, "ext4", "0 md0 md, 1 sda2 partition, 2 sda scsi, "
-	 "1 sdb2 partition, 2 sdb scsi", 2, 128, 512, 4096, 512, 256, DEVICE_YES, DEVICE_YES, 0,
-	 NULL},
-	{"lvm-luks", DEVICE_BLOCK, "ext4", "0 dm-1 dm, 1 dm-0 dm, 2 nvme0n1p3 partition, "
-	 "3 nvme0n1 nvme", 1, 1023, 512, 512, 128, 128, DEVICE_NO, DEVICE_NO, 0, NULL},
-	{"loop", DEVICE_BLOCK, "ext4", "0 loop3 loop, 1 ext4 filesystem, 2 vda virtio", 1, 128, 4096,
-	 4096, 1280, 128, DEVICE_NO, DEVICE_UNSAID, 0, NULL},
-	{"btrfs", DEVICE_BLOCK, "btrfs", "0 dm-0 dm, 1 sdc scsi, 0 sdb scsi", 2, 96, 4096, 4096,
-	 512, 4096, DEVICE_NO, DEVICE_NO, 0, NULL},
-	{"overlay", DEVICE_BLOCK, "overlay", "0 ext4 filesystem, 1 nvme0n1p2 partition, "
-	 "2 nvme0n1 nvme", 1, 1023, 512, 512, 128, 128, DEVICE_NO, DEVICE_NO, 1, "guessed from "
-	 "/etc/hosts"},
-	{"overlay-host", DEVICE_BLOCK, "overlay", "0 xfs filesystem, 1 sda scsi", 1, 64, 512, 4096,
-	 1280, 128, DEVICE_NO, DEVICE_NO, 1, NULL},
-	{"overlay-hidden", DEVICE_UNKNOWN, "overlay", "", 0, 0, 0, 0, 0, 0, DEVICE_UNSAID,
-	 DEVICE_UNSAID, 1, "can't be seen from here"},
-	{"nfs", DEVICE_NETWORK, "nfs4", "", 0, 0, 0, 0, 0, 15360, DEVICE_UNSAID, DEVICE_NO, 0, NULL},
-	{"glusterfs", DEVICE_NETWORK, "fuse.glusterfs", "", 0, 0, 0, 0, 0, 128, DEVICE_UNSAID,
-	 DEVICE_NO, 0, NULL},
-	{"tmpfs", DEVICE_MEMORY, "tmpfs", "", 0, 0, 0, 0, 0, 0, DEVICE_UNSAID, DEVICE_NO, 0, NULL},
-	{"unlisted", DEVICE_BLOCK, "unknown", "0 sda1 partition, 1 sda scsi", 1, 64, 0, 0, 0, 0,
-	 DEVICE_NO, DEVICE_NO, 0, "not in mountinfo"},
-	{"garbage", DEVICE_BLOCK, "ext4", NULL, 0, 0, 0, 0, 0, 0, DEVICE_UNSAID, DEVICE_UNSAID, 0,
-	 "circle"},
-	{"loop-circle", DEVICE_BLOCK, "ext4", NULL, 0, 128, 0, 0, 0, 0, DEVICE_UNSAID, DEVICE_UNSAID,
-	 0, "circle"},
+	{ "nvme", DEVICE_BLOCK, "ext4", "0 nvme0n1p2 partition, 1 nvme0n1 nvme", 1, 1023, 512, 512,
+	  128, 128, DEVICE_NO, DEVICE_NO, 0, NULL },
+	{ "sata-ssd", DEVICE_BLOCK, "xfs", "0 sda1 partition, 1 sda scsi", 1, 64, 512, 4096, 1280,
+	  128, DEVICE_NO, DEVICE_NO, 0, NULL },
+	{ "hdd", DEVICE_BLOCK, "ext4", "0 sdb1 partition, 1 sdb scsi", 1, 32, 512, 4096, 1280, 128,
+	  DEVICE_YES, DEVICE_YES, 0, NULL },
+	{ "virtio", DEVICE_BLOCK, "ext4", "0 vda virtio", 1, 256, 512, 4096, 1280, 4096, DEVICE_YES,
+	  DEVICE_UNSAID, 0, NULL },
+	{ "md-raid1", DEVICE_BLOCK, "ext4",
+	  "0 md0 md, 1 sda2 partition, 2 sda scsi, "
+	  "1 sdb2 partition, 2 sdb scsi",
+	  2, 128, 512, 4096, 512, 256, DEVICE_YES, DEVICE_YES, 0, NULL },
+	{ "lvm-luks", DEVICE_BLOCK, "ext4",
+	  "0 dm-1 dm, 1 dm-0 dm, 2 nvme0n1p3 partition, "
+	  "3 nvme0n1 nvme",
+	  1, 1023, 512, 512, 128, 128, DEVICE_NO, DEVICE_NO, 0, NULL },
+	{ "loop", DEVICE_BLOCK, "ext4", "0 loop3 loop, 1 ext4 filesystem, 2 vda virtio", 1, 128,
+	  4096, 4096, 1280, 128, DEVICE_NO, DEVICE_UNSAID, 0, NULL },
+	{ "btrfs", DEVICE_BLOCK, "btrfs", "0 dm-0 dm, 1 sdc scsi, 0 sdb scsi", 2, 96, 4096, 4096,
+	  512, 4096, DEVICE_NO, DEVICE_NO, 0, NULL },
+	{ "overlay", DEVICE_BLOCK, "overlay",
+	  "0 ext4 filesystem, 1 nvme0n1p2 partition, "
+	  "2 nvme0n1 nvme",
+	  1, 1023, 512, 512, 128, 128, DEVICE_NO, DEVICE_NO, 1,
+	  "guessed from /etc/hosts" },
+	{ "overlay-host", DEVICE_BLOCK, "overlay", "0 xfs filesystem, 1 sda scsi", 1, 64, 512, 4096,
+	  1280, 128, DEVICE_NO, DEVICE_NO, 1, NULL },
+	{ "overlay-hidden", DEVICE_UNKNOWN, "overlay", "", 0, 0, 0, 0, 0, 0, DEVICE_UNSAID,
+	  DEVICE_UNSAID, 1, "can't be seen from here" },
+	{ "nfs", DEVICE_NETWORK, "nfs4", "", 0, 0, 0, 0, 0, 15360, DEVICE_UNSAID, DEVICE_NO, 0,
+	  NULL },
+	{ "glusterfs", DEVICE_NETWORK, "fuse.glusterfs", "", 0, 0, 0, 0, 0, 128, DEVICE_UNSAID,
+	  DEVICE_NO, 0, NULL },
+	{ "tmpfs", DEVICE_MEMORY, "tmpfs", "", 0, 0, 0, 0, 0, 0, DEVICE_UNSAID, DEVICE_NO, 0,
+	  NULL },
+	{ "unlisted", DEVICE_BLOCK, "unknown", "0 sda1 partition, 1 sda scsi", 1, 64, 0, 0, 0, 0,
+	  DEVICE_NO, DEVICE_NO, 0, "not in mountinfo" },
+	{ "garbage", DEVICE_BLOCK, "ext4", NULL, 0, 0, 0, 0, 0, 0, DEVICE_UNSAID, DEVICE_UNSAID, 0,
+	  "circle" },
+	{ "loop-circle", DEVICE_BLOCK, "ext4", NULL, 0, 128, 0, 0, 0, 0, DEVICE_UNSAID,
+	  DEVICE_UNSAID, 0, "circle" },
 };
 
 /* readdir's order is nobody's promise: the steps of one level may come in any. */
@@ -325,7 +332,8 @@ START_TEST(test_mountinfo)
 		"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
 		"2 1 8:2 / /a rw - ext4 /dev/sda2 rw\n"
 		"3 1 8:3 / /a rw - xfs /dev/sda3 rw\n"
-		"4 1 8:4 / /a\\134b\\011c rw shared:1 master:2 propagate_from:3 - ext4 /dev/sda4 rw\n"
+		"4 1 8:4 / /a\\134b\\011c rw shared:1 master:2 propagate_from:3 - ext4 /dev/sda4 "
+		"rw\n"
 		"5 1 0:9 / /e rw - tmpfs  rw\n"
 		"6 1 0:9 / not-absolute rw - tmpfs none rw\n"
 		"7 1 0:7 / /o rw - overlay overlay rw,lowerdir=/l\\0541:/l2,upperdir=/u\\134:v,x=\n"

@@ -302,8 +302,8 @@ static void spoil(const char *name, const char *text, int mode)
 {
 	char command[256];
 
-	snprintf(command, sizeof(command), "cd %s/%s && for f in probe-*; do %s; done; chmod %o .", dir,
-		 name, text, (unsigned)mode);
+	snprintf(command, sizeof(command), "cd %s/%s && for f in probe-*; do %s; done; chmod %o .",
+		 dir, name, text, (unsigned)mode);
 	ck_assert_int_eq(system(command), 0);
 }
 
@@ -357,7 +357,7 @@ START_TEST(test_key)
 	d = (struct device){.fs = "nfs4", .source = "filer:/home", .minor = 50};
 	calibrate_key(&d, key, sizeof(key));
 	ck_assert_str_eq(key, "0:50 nfs4 filer:/home");
-	/* A container's overlay on a disk that is not to be seen: the next one may have its number. */
+	/* A container's overlay on a disk that is hidden: the next one may have its number. */
 	d = (struct device){.fs = "overlay", .source = "overlay", .minor = 52};
 	calibrate_key(&d, key, sizeof(key));
 	ck_assert_str_eq(key, "");
@@ -366,7 +366,8 @@ END_TEST
 
 START_TEST(test_probe_dir)
 {
-	struct probe_root root = {.fd = open("/", O_PATH | O_DIRECTORY), .mountinfo = PROBE_MOUNTINFO};
+	struct probe_root root = { .fd = open("/", O_PATH | O_DIRECTORY),
+				   .mountinfo = PROBE_MOUNTINFO };
 	struct device_options options = {.calibrate = false};
 	struct device *d = calloc(1, sizeof(*d));
 
@@ -386,7 +387,8 @@ END_TEST
 /* Real loop devices, with the sector sizes that disks have. */
 static void probe_loop(unsigned sector)
 {
-	struct probe_root root = {.fd = open("/", O_PATH | O_DIRECTORY), .mountinfo = PROBE_MOUNTINFO};
+	struct probe_root root = { .fd = open("/", O_PATH | O_DIRECTORY),
+				   .mountinfo = PROBE_MOUNTINFO };
 	struct device_options options = {.calibrate = true};
 	struct device *d = calloc(1, sizeof(*d));
 	char command[512];

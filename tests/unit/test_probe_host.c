@@ -24,26 +24,62 @@ static const struct {
 	} files[4];
 	uint64_t limit, used;
 } machines[] = {
-	{"no cgroups", "", "", {{0}}, 0, 0},
-	{"v2, at the top", V2, "0::/\n", {{"memory.max", "104857600"}, {"memory.current", "1048576"}},
-	 100 * M, M},
-	{"v2, our own", V2, "0::/a/b\n", {{"a/b/memory.max", "104857600"},
-	 {"a/b/memory.current", "2097152"}, {"a/memory.max", "max"}}, 100 * M, 2 * M},
-	{"v2, a group above is stricter", V2, "0::/a/b\n", {{"a/b/memory.max", "104857600"},
-	 {"a/memory.max", "10485760"}, {"a/memory.current", "99999999999"}}, 10 * M, 10 * M},
-	{"v2, no limit", V2, "0::/a/b\n", {{"a/b/memory.max", "max"}}, 0, 0},
-	{"v1", V1, "4:memory:/x\n3:cpu,cpuacct:/y\n0::/\n",
-	 {{"memory/x/memory.limit_in_bytes", "52428800"}, {"memory/x/memory.usage_in_bytes", "5242880"},
-	  {"cpu/y/memory.limit_in_bytes", "1"}}, 50 * M, 5 * M},
-	{"v1, no limit", V1, "4:memory:/x\n", {{"memory/x/memory.limit_in_bytes",
-	 "9223372036854771712"}}, 0, 0},
-	{"v1, in a container that sees its group as the root", V1_INSIDE, "4:memory:/docker/c0ffee\n",
-	 {{"memory/memory.limit_in_bytes", "52428800"}}, 50 * M, 0},
-	{"garbage", V2 V1, "x\n::\n0::\n4:memory\n4:memory:\n0::/../../..\n:::::\n",
-	 {{"memory.max", "1e9"}, {"memory/memory.limit_in_bytes", "-1"}}, 0, 0},
-	{"a name with spaces, deeper than anybody's", V2,
-	 "0::/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/b c\n",
-	 {{"memory.max", "1048576"}}, 0, 0},
+	{ "no cgroups", "", "", { { 0 } }, 0, 0 },
+	{ "v2, at the top",
+	  V2,
+	  "0::/\n",
+	  { { "memory.max", "104857600" }, { "memory.current", "1048576" } },
+	  100 * M,
+	  M },
+	{ "v2, our own",
+	  V2,
+	  "0::/a/b\n",
+	  { { "a/b/memory.max", "104857600" },
+	    { "a/b/memory.current", "2097152" },
+	    { "a/memory.max", "max" } },
+	  100 * M,
+	  2 * M },
+	{ "v2, a group above is stricter",
+	  V2,
+	  "0::/a/b\n",
+	  { { "a/b/memory.max", "104857600" },
+	    { "a/memory.max", "10485760" },
+	    { "a/memory.current", "99999999999" } },
+	  10 * M,
+	  10 * M },
+	{ "v2, no limit", V2, "0::/a/b\n", { { "a/b/memory.max", "max" } }, 0, 0 },
+	{ "v1",
+	  V1,
+	  "4:memory:/x\n3:cpu,cpuacct:/y\n0::/\n",
+	  { { "memory/x/memory.limit_in_bytes", "52428800" },
+	    { "memory/x/memory.usage_in_bytes", "5242880" },
+	    { "cpu/y/memory.limit_in_bytes", "1" } },
+	  50 * M,
+	  5 * M },
+	{ "v1, no limit",
+	  V1,
+	  "4:memory:/x\n",
+	  { { "memory/x/memory.limit_in_bytes", "9223372036854771712" } },
+	  0,
+	  0 },
+	{ "v1, in a container that sees its group as the root",
+	  V1_INSIDE,
+	  "4:memory:/docker/c0ffee\n",
+	  { { "memory/memory.limit_in_bytes", "52428800" } },
+	  50 * M,
+	  0 },
+	{ "garbage",
+	  V2 V1,
+	  "x\n::\n0::\n4:memory\n4:memory:\n0::/../../..\n:::::\n",
+	  { { "memory.max", "1e9" }, { "memory/memory.limit_in_bytes", "-1" } },
+	  0,
+	  0 },
+	{ "a name with spaces, deeper than anybody's",
+	  V2,
+	  "0::/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/b c\n",
+	  { { "memory.max", "1048576" } },
+	  0,
+	  0 },
 };
 
 START_TEST(test_limits)
@@ -58,7 +94,8 @@ START_TEST(test_limits)
 	tree_write(&t, "proc/self/cgroup", machines[_i].groups, strlen(machines[_i].groups));
 	for (int i = 0; i < ROWS(machines[_i].files) && machines[_i].files[i].path; i++) {
 		snprintf(path, sizeof(path), "sys/fs/cgroup/%s", machines[_i].files[i].path);
-		tree_write(&t, path, machines[_i].files[i].text, strlen(machines[_i].files[i].text));
+		tree_write(&t, path, machines[_i].files[i].text,
+			   strlen(machines[_i].files[i].text));
 	}
 	host_memory_probe(&m, &t.root);
 	tree_deinit(&t);
@@ -117,7 +154,8 @@ END_TEST
 
 START_TEST(test_here)
 {
-	struct probe_root root = {.fd = open("/", O_PATH | O_DIRECTORY), .mountinfo = PROBE_MOUNTINFO};
+	struct probe_root root = { .fd = open("/", O_PATH | O_DIRECTORY),
+				   .mountinfo = PROBE_MOUNTINFO };
 	struct host host;
 
 	host_probe(&host, &root);

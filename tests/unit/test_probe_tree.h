@@ -9,9 +9,8 @@
  *   file PATH TEXT         "\n" and "\xNN" are understood
  *   link PATH TARGET
  *   fifo PATH
- *   block MAJ:MIN PATH     a device: its folder, "dev", "uevent", and the links to it; then, indented:
- *   	FILE TEXT           a file of its
- *   	slave NAME          what it is made of
+ *   block MAJ:MIN PATH     a device: its folder, "dev", "uevent", and the links to it; then,
+ * indented: FILE TEXT           a file of its slave NAME          what it is made of
  */
 #pragma once
 
@@ -199,7 +198,8 @@ static inline void tree_init(struct tree *t, const char *name)
 	fclose(in);
 }
 
-static inline int tree_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static inline int tree_remove_one(const char *path, const struct stat *st, int type,
+				  struct FTW *ftw)
 {
 	(void)st, (void)type, (void)ftw;
 	return remove(path);

@@ -123,6 +123,8 @@ void ops_mk_sized(struct ops *o, const char *path, size_t size);
 void ops_mkdir(struct ops *o, const char *path, mode_t mode);
 int ops_open(struct ops *o, const char *path, int flags);
 void ops_pattern(void *buf, size_t len, unsigned int seed);
+/* FS_IOC_SETFLAGS: some set, some cleared, the others left as they are */
+int ops_set_flags(const char *path, int set, int clear);
 int ops_copy_self(struct ops *o, const char *path);
 int ops_ls_count(const char *path);
 void ops_ls(struct ops *o, const char *step, const char *path);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* fanotify: events with descriptors, permission events, and (a known difference) with names. */
+/* fanotify: events with descriptors, with names, and permission events. */
 #include "ops.h"
 
 #include <errno.h>
@@ -109,8 +109,8 @@ static void fanotify_guard(struct ops *o)
 	}
 }
 
-/* These need file handles and the filesystem's id, which FUSE does not give. */
-static void known_fanotify(struct ops *o)
+/* These need file handles, if only to name inodes, and the filesystem's id. */
+static void fanotify_names(struct ops *o)
 {
 	unsigned int flags = FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_REPORT_DFID_NAME;
 	unsigned long long mask = FAN_CREATE | FAN_DELETE | FAN_MOVE | FAN_ONDIR;
@@ -127,6 +127,6 @@ static void known_fanotify(struct ops *o)
 const struct scenario fanotify_scenarios[] = {
 	{ "fanotify_files", fanotify_files, OPS_ROOT },
 	{ "fanotify_guard", fanotify_guard, OPS_ROOT },
-	{ "known_fanotify", known_fanotify, OPS_ROOT },
+	{ "fanotify_names", fanotify_names, OPS_ROOT },
 	{ 0 },
 };

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -23,45 +22,29 @@ static void say_flags(struct ops *o, const char *step, const char *path)
 	close(fd);
 }
 
-static int set_flags(const char *path, int set, int clear)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), flags = 0, ret;
-
-	if (fd < 0)
-		return -1;
-	ret = ioctl(fd, FS_IOC_GETFLAGS, &flags);
-	flags = (flags & ~clear) | set;
-	if (!ret)
-		ret = ioctl(fd, FS_IOC_SETFLAGS, &flags);
-	close(fd);
-	return ret;
-}
-
 static void flags_common(struct ops *o)
 {
 	ops_mk(o, "f", "x");
 	ops_mkdir(o, "d", 0755);
 	TRY(o, symlink("f", "s"));
-	TRY(o, mkfifo("p", 0644));
 	say_flags(o, "file", "f");
 	say_flags(o, "directory", "d");
-	say_flags(o, "fifo", "p");
-	TIMES(o, "f", set_flags("f", FS_NODUMP_FL, 0));
+	TIMES(o, "f", ops_set_flags("f", FS_NODUMP_FL, 0));
 	say_flags(o, "nodump", "f");
-	TRY(o, set_flags("f", FS_NOATIME_FL, 0));
+	TRY(o, ops_set_flags("f", FS_NOATIME_FL, 0));
 	say_flags(o, "noatime", "f");
-	TRY(o, set_flags("d", FS_NODUMP_FL, 0));
+	TRY(o, ops_set_flags("d", FS_NODUMP_FL, 0));
 	ops_mk(o, "d/inherits", "x");
 	say_flags(o, "inherits", "d/inherits");
-	TRY(o, set_flags("f", 0, FS_NODUMP_FL | FS_NOATIME_FL));
+	TRY(o, ops_set_flags("f", 0, FS_NODUMP_FL | FS_NOATIME_FL));
 	say_flags(o, "cleared", "f");
-	TRY(o, set_flags("f", FS_COMPR_FL, 0));
-	TRY(o, set_flags("f", 0x40000000, 0));
-	TRY(o, set_flags("f", FS_IMMUTABLE_FL, 0));
-	TRY(o, set_flags("f", 0, FS_IMMUTABLE_FL));
-	TRY(o, set_flags("f", FS_APPEND_FL, 0));
-	TRY(o, set_flags("f", 0, FS_APPEND_FL));
-	TRY(o, set_flags("missing", 0, 0));
+	TRY(o, ops_set_flags("f", FS_COMPR_FL, 0));
+	TRY(o, ops_set_flags("f", 0x40000000, 0));
+	TRY(o, ops_set_flags("f", FS_IMMUTABLE_FL, 0));
+	TRY(o, ops_set_flags("f", 0, FS_IMMUTABLE_FL));
+	TRY(o, ops_set_flags("f", FS_APPEND_FL, 0));
+	TRY(o, ops_set_flags("f", 0, FS_APPEND_FL));
+	TRY(o, ops_set_flags("missing", 0, 0));
 	TRY(o, ioctl(open("f", O_PATH), FS_IOC_GETFLAGS, NULL));
 	TRY(o, ioctl(open("f", O_RDONLY), FS_IOC_GETFLAGS, NULL));
 }
@@ -74,7 +57,7 @@ static void flags_immutable(struct ops *o)
 	ops_mk(o, "f", "content");
 	ops_mk(o, "other", "x");
 	fd = ops_open(o, "f", O_RDWR);
-	TRY(o, set_flags("f", FS_IMMUTABLE_FL, 0));
+	TRY(o, ops_set_flags("f", FS_IMMUTABLE_FL, 0));
 	say_flags(o, "f", "f");
 	TRY(o, open("f", O_WRONLY));
 	TRY(o, open("f", O_RDWR | O_APPEND));
@@ -92,7 +75,6 @@ static void flags_immutable(struct ops *o)
 	TRY(o, rename("f", "g"));
 	TRY(o, rename("other", "f"));
 	TRY(o, link("f", "g"));
-	TRY(o, access("f", W_OK));
 	TRY(o, access("f", R_OK));
 	dir = ops_open(o, "f", O_RDONLY);
 	TRY(o, fchmod(dir, 0600));
@@ -101,7 +83,7 @@ static void flags_immutable(struct ops *o)
 	TRY(o, ftruncate(fd, 2));
 	TRY(o, fallocate(fd, 0, 0, 100));
 	TRY(o, fsync(fd));
-	TRY(o, set_flags("f", 0, FS_IMMUTABLE_FL));
+	TRY(o, ops_set_flags("f", 0, FS_IMMUTABLE_FL));
 	ops_content_path(o, "content", "f");
 	SHOW(o, "f");
 	TRY(o, unlink("f"));
@@ -112,7 +94,7 @@ static void flags_immutable_dir(struct ops *o)
 	ops_mkdir(o, "d", 0755);
 	ops_mk(o, "d/f", "content");
 	ops_mk(o, "new", "x");
-	TRY(o, set_flags("d", FS_IMMUTABLE_FL, 0));
+	TRY(o, ops_set_flags("d", FS_IMMUTABLE_FL, 0));
 	TRY(o, open("d/g", O_RDWR | O_CREAT, 0644));
 	TRY(o, mkdir("d/g", 0755));
 	TRY(o, symlink("x", "d/g"));
@@ -124,17 +106,16 @@ static void flags_immutable_dir(struct ops *o)
 	TRY(o, rename("d", "e"));
 	TRY(o, open("d", O_TMPFILE | O_RDWR, 0600));
 	TRY(o, chmod("d", 0700));
-	TRY(o, access("d", W_OK));
 	FD(o, open("d/f", O_RDWR));
 	ops_ls(o, "d", "d");
-	TRY(o, set_flags("d", 0, FS_IMMUTABLE_FL));
-	TRY(o, set_flags("d", FS_APPEND_FL, 0));
+	TRY(o, ops_set_flags("d", 0, FS_IMMUTABLE_FL));
+	TRY(o, ops_set_flags("d", FS_APPEND_FL, 0));
 	FD(o, open("d/g", O_RDWR | O_CREAT, 0644));
 	TRY(o, unlink("d/g"));
 	TRY(o, rename("d/g", "d/h"));
 	TRY(o, mkdir("d/sub", 0755));
 	TRY(o, rmdir("d/sub"));
-	TRY(o, set_flags("d", 0, FS_APPEND_FL));
+	TRY(o, ops_set_flags("d", 0, FS_APPEND_FL));
 	TRY(o, unlink("d/g"));
 	ops_ls(o, "d", "d");
 }
@@ -145,7 +126,7 @@ static void flags_append(struct ops *o)
 
 	ops_mk(o, "f", "content");
 	before = ops_open(o, "f", O_RDWR);
-	TRY(o, set_flags("f", FS_APPEND_FL, 0));
+	TRY(o, ops_set_flags("f", FS_APPEND_FL, 0));
 	TRY(o, open("f", O_WRONLY));
 	TRY(o, open("f", O_RDWR));
 	TRY(o, open("f", O_RDONLY | O_TRUNC));
@@ -166,9 +147,8 @@ static void flags_append(struct ops *o)
 	TRY(o, utimensat(AT_FDCWD, "f", NULL, 0));
 	TRY(o, setxattr("f", "user.a", "x", 1, 0));
 	TRY(o, pwrite(before, "C", 1, 0));
-	TRY(o, (long)mmap(NULL, 100, PROT_WRITE, MAP_SHARED, before, 0) == -1);
 	ops_content(o, "content", fd);
-	TRY(o, set_flags("f", 0, FS_APPEND_FL));
+	TRY(o, ops_set_flags("f", 0, FS_APPEND_FL));
 	FD(o, open("f", O_WRONLY | O_TRUNC));
 	SHOW(o, "f");
 }
@@ -198,6 +178,7 @@ static void flags_fsx(struct ops *o)
 	ops_say(o, "project", "%#x %u", x.fsx_xflags, x.fsx_projid);
 	/* file_getattr(2) and file_setattr(2), of Linux 6.17 */
 	TRY(o, syscall(468, AT_FDCWD, "f", attr, sizeof(attr), 0));
+	attr[0] &= FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND | FS_XFLAG_NODUMP | FS_XFLAG_NOATIME;
 	ops_say(o, "file_getattr", "%#llx", attr[0]);
 	attr[0] |= FS_XFLAG_NODUMP;
 	TRY(o, syscall(469, AT_FDCWD, "f", attr, sizeof(attr), 0));
@@ -214,10 +195,10 @@ static void foreign_flags(struct ops *o, void *arg)
 {
 	(void)arg;
 	say_flags(o, "another's", "f");
-	TRY(o, set_flags("f", FS_NODUMP_FL, 0));
-	TRY(o, set_flags("own", FS_NODUMP_FL, 0));
-	TRY(o, set_flags("own", FS_IMMUTABLE_FL, 0));
-	TRY(o, set_flags("own", FS_APPEND_FL, 0));
+	TRY(o, ops_set_flags("f", FS_NODUMP_FL, 0));
+	TRY(o, ops_set_flags("own", FS_NODUMP_FL, 0));
+	TRY(o, ops_set_flags("own", FS_IMMUTABLE_FL, 0));
+	TRY(o, ops_set_flags("own", FS_APPEND_FL, 0));
 	say_flags(o, "own", "own");
 	TRY(o, open("fixed", O_RDWR));
 	TRY(o, unlink("fixed"));
@@ -231,9 +212,9 @@ static void flags_users(struct ops *o)
 	TRY(o, chmod(".", 0777));
 	TRY(o, chown("own", USER_A, USER_A));
 	TRY(o, chown("fixed", USER_A, USER_A));
-	TRY(o, set_flags("fixed", FS_IMMUTABLE_FL, 0));
+	TRY(o, ops_set_flags("fixed", FS_IMMUTABLE_FL, 0));
 	ops_as(o, &ops_user_a, foreign_flags, NULL);
-	TRY(o, set_flags("fixed", 0, FS_IMMUTABLE_FL));
+	TRY(o, ops_set_flags("fixed", 0, FS_IMMUTABLE_FL));
 }
 
 const struct scenario flags_scenarios[] = {

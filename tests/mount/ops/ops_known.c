@@ -54,8 +54,10 @@ static void known_fiemap(struct ops *o)
 	ops_mk_sized(o, "f", 131072);
 	fd = ops_open(o, "f", O_RDONLY);
 	TRY(o, ioctl(fd, FS_IOC_FIEMAP, &map));
-	if (o->root)
+	if (o->root) {
 		TRY(o, ioctl(fd, FIBMAP, &block));
+		ops_say(o, "first block known", "%d", block > 0);
+	}
 	TRY(o, ioctl(fd, FIGETBSZ, &block));
 	ops_say(o, "block size", "%d", block);
 }
@@ -74,7 +76,7 @@ static void known_fallocate(struct ops *o)
 static void known_statx(struct ops *o)
 {
 	struct statx sx;
-	int fd, flags = FS_IMMUTABLE_FL;
+	int fd;
 
 	ops_mk(o, "f", "x");
 	fd = ops_open(o, "f", O_RDONLY);
@@ -83,12 +85,11 @@ static void known_statx(struct ops *o)
 	TRY(o, statx(fd, "", AT_EMPTY_PATH, 0x2000, &sx));
 	ops_say(o, "STATX_DIOALIGN", "%d", !!(sx.stx_mask & 0x2000));
 	ops_say(o, "attributes mask", "%#llx", (unsigned long long)sx.stx_attributes_mask);
-	if (o->root && !ioctl(fd, FS_IOC_SETFLAGS, &flags)) {
+	if (o->root && !ops_set_flags("f", FS_IMMUTABLE_FL, 0)) {
 		statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx);
 		ops_say(o, "STATX_ATTR_IMMUTABLE", "%d",
 			!!(sx.stx_attributes & STATX_ATTR_IMMUTABLE));
-		flags = 0;
-		ioctl(fd, FS_IOC_SETFLAGS, &flags);
+		ops_set_flags("f", 0, FS_IMMUTABLE_FL);
 	}
 }
 
@@ -152,12 +153,11 @@ static void known_handles(struct ops *o)
 	int mount_id, dir = ops_open(o, ".", O_RDONLY);
 
 	ops_mk(o, "f", "by handle");
-	TRY(o, name_to_handle_at(AT_FDCWD, "f", &handle.h, &mount_id, 0));
+	if (TRY(o, name_to_handle_at(AT_FDCWD, "f", &handle.h, &mount_id, 0)) < 0)
+		return;
 	if (o->root) {
 		int fd = FD(o, open_by_handle_at(dir, &handle.h, O_RDONLY));
 
-		if (fd < 0)
-			return;
 		ops_content(o, "content", fd);
 		TRY(o, unlink("f"));
 		close(fd);
@@ -194,21 +194,32 @@ static void known_maps(struct ops *o)
 	ops_say(o, "found by name", "%d", found);
 }
 
-/* An append-only file's descriptor can't lose O_APPEND; FUSE's inode does not know it is. */
-static void known_setfl_append(struct ops *o)
+/* FUSE's inode does not know that SOURCE's is immutable or append-only; SOURCE's does. */
+static void known_flags(struct ops *o)
 {
-	int fd, flags = FS_APPEND_FL;
+	int fd, before, flags = 0;
+	char *p;
 
 	ops_mk(o, "f", "content");
-	fd = ops_open(o, "f", O_RDWR | O_APPEND);
-	TRY(o, ioctl(fd, FS_IOC_SETFLAGS, &flags));
-	TRY(o, close(fd));
+	TRY(o, mkfifo("p", 0644));
+	TRY(o, ioctl(ops_open(o, "p", O_RDONLY | O_NONBLOCK), FS_IOC_GETFLAGS, &flags));
+	before = ops_open(o, "f", O_RDWR);
+	if (!o->root)
+		return;
+	TRY(o, ops_set_flags("f", FS_IMMUTABLE_FL, 0));
+	TRY(o, access("f", W_OK));
+	TRY(o, ops_set_flags("f", FS_APPEND_FL, FS_IMMUTABLE_FL));
 	fd = FD(o, open("f", O_RDWR | O_APPEND));
 	TRY(o, fcntl(fd, F_SETFL, 0));
 	TRY(o, pwrite(fd, "CONTENT", 7, 0));
-	flags = 0;
-	TRY(o, ioctl(fd, FS_IOC_SETFLAGS, &flags));
-	ops_content_path(o, "all the same", "f");
+	p = mmap(NULL, 100, PROT_WRITE, MAP_SHARED, before, 0);
+	ops_ok(o, "mmap of a descriptor opened before", p == MAP_FAILED ? -1 : 0);
+	TRY(o, ops_set_flags("f", 0, FS_APPEND_FL));
+	ops_content_path(o, "appended all the same", "f");
+	ops_mkdir(o, "d", 0755);
+	TRY(o, ops_set_flags("d", FS_IMMUTABLE_FL, 0));
+	TRY(o, access("d", W_OK));
+	TRY(o, ops_set_flags("d", 0, FS_IMMUTABLE_FL));
 }
 
 /* Which pages of a file are in memory: asked of a descriptor, and of a mapping. */
@@ -252,7 +263,7 @@ const struct scenario known_scenarios[] = {
 	{ "known_epoll", known_epoll, OPS_BOTH },
 	{ "known_rwf", known_rwf, OPS_BOTH },
 	{ "known_setfl_direct", known_setfl_direct, OPS_BOTH },
-	{ "known_setfl_append", known_setfl_append, OPS_ROOT },
+	{ "known_flags", known_flags, OPS_BOTH },
 	{ "known_seek", known_seek, OPS_BOTH },
 	{ "known_handles", known_handles, OPS_BOTH },
 	{ "known_maps", known_maps, OPS_BOTH },

@@ -182,6 +182,20 @@ void ops_as(struct ops *o, const struct ops_user *user, void (*fn)(struct ops *o
 	ops_reap(o, "child as another user", ops_spawn(o, become, &as));
 }
 
+int ops_set_flags(const char *path, int set, int clear)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), flags = 0, ret;
+
+	if (fd < 0)
+		return -1;
+	ret = ioctl(fd, FS_IOC_GETFLAGS, &flags);
+	flags = (flags & ~clear) | set;
+	if (!ret)
+		ret = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	close(fd);
+	return ret;
+}
+
 static void clear_flags(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
