@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 
 #include "fs/fs.h"
+#include "fs/revalidate.h"
 #include "fs/warming.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -105,6 +106,8 @@ static void drop_open_inode(struct fs *fs, struct node *node)
 	if (oi->opens)
 		return;
 	warming_closed(fs, node);
+	if (oi->way == WAY_CACHED)
+		revalidate_remove(fs, node);
 	if (oi->backing_id)
 		backing_close(fs, oi->backing_id);
 	oi->backing_id = 0;
@@ -134,6 +137,8 @@ int backing_attach(struct fs *fs, struct node *node, struct openfile *of, int fd
 		if (!result && oi->way == WAY_CACHED && !real)
 			result = -EBADF;
 		if (!result) {
+			if (oi->way == WAY_CACHED && !oi->opens)
+				revalidate_add(fs, node);
 			oi->opens++;
 			oi->writers += of->writer;
 			of->way = oi->way;
@@ -151,6 +156,8 @@ void backing_detach(struct fs *fs, struct node *node, struct openfile *of)
 	node_lock(fs->tree.nodes, node);
 	node->open->opens--;
 	node->open->writers -= of->writer;
+	if (of->way == WAY_CACHED && of->writer && !node->open->writers)
+		revalidate_after_writers(node, of->fd);
 	drop_open_inode(fs, node);
 	node_unlock(fs->tree.nodes, node);
 }

@@ -18,6 +18,8 @@
 
 struct session;
 struct warm;
+struct revalidate;
+struct housekeeper;
 
 struct fs {
 	struct tree tree;
@@ -25,6 +27,8 @@ struct fs {
 	const struct options *options;
 	struct fuse_session *fuse;
 	struct session *session;
+	struct revalidate *revalidate;
+	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;

@@ -27,6 +27,7 @@ static void refuse_defaults(struct fuse_conn_info *conn)
 	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
 	/* Nodeids say nothing to another session, so file handles must not be given out. */
 	fuse_unset_feature_flag(conn, FUSE_CAP_EXPORT_SUPPORT);
+	fuse_unset_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
 	/* The kernel's own locks, exact among users of the mount. */
 	fuse_unset_feature_flag(conn, FUSE_CAP_POSIX_LOCKS);
 	fuse_unset_feature_flag(conn, FUSE_CAP_FLOCK_LOCKS);
@@ -52,7 +53,10 @@ static void agree_on_data(struct fuse_conn_info *conn)
 {
 	want(conn, FUSE_CAP_ASYNC_READ);
 	want(conn, FUSE_CAP_ASYNC_DIO);
-	want(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	/* With AUTO_INVAL_DATA each write through the mount would drop the file's cached pages as soon
+	 * as its new mtime is seen, also while another write is on its way: a reader then caches the
+	 * old bytes, for good. We look for changes behind the mount ourselves (revalidate.c). */
+	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA);
 	/* Interrupts would take a lock of libfuse's for each request; native disk waits can't be
 	 * interrupted either. */
 	conn->no_interrupt = 1;

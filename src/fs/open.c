@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include "fs/open.h"
+#include "fs/revalidate.h"
 #include "fs/warming.h"
 #include "util/cleanup.h"
 
@@ -29,25 +30,6 @@ static bool needs_real_open(struct fs *fs, int flags)
 	return flags_write(flags) || (flags & (O_TRUNC | O_DIRECT)) ||
 	       !atomic_load_explicit(&fs->passthrough, memory_order_relaxed) ||
 	       !fs->tree.kernel.has[KERNEL_PASSTHROUGH_PATH];
-}
-
-/* A number that changes whenever the content may have changed; never 0. */
-static uint64_t content_version(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return 0;
-	return ((uint64_t)st.st_mtim.tv_sec * 1000003 + (uint64_t)st.st_mtim.tv_nsec) * 1000003 +
-	       (uint64_t)st.st_ctim.tv_nsec * 31 + (uint64_t)st.st_size + 1;
-}
-
-/* FUSE's page cache may keep what it has if the file is as it was at the last open. */
-static bool may_keep_cache(struct node *node, int fd)
-{
-	uint64_t now = content_version(fd);
-
-	return now && atomic_exchange(&node->version, now) == now;
 }
 
 int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fuse_file_info *fi)
@@ -71,7 +53,7 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 	if (real && (of->writer || of->way == WAY_CACHED))
 		openfile_keep(fs->tree.openfiles, of, steal_fd(fd));
 	if (of->way == WAY_CACHED)
-		fi->keep_cache = may_keep_cache(node, of->fd);
+		fi->keep_cache = revalidate_at_open(fs, node, of);
 	else /* what FUSE's page cache may hold of it is not looked after from here on */
 		atomic_store_explicit(&node->version, 0, memory_order_relaxed);
 	stats_add(&stats->events[of->way == WAY_KERNEL ? STATS_OPEN_KERNEL : STATS_OPEN_CACHED], 1);

@@ -2,7 +2,6 @@
 #include "fs/serve.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +10,9 @@
 #include <sys/signalfd.h>
 
 #include "creds/creds.h"
+#include "fs/housekeeper.h"
 #include "fs/mount.h"
+#include "fs/revalidate.h"
 #include "fs/session.h"
 #include "fs/warming.h"
 #include "util/cleanup.h"
@@ -20,7 +21,6 @@
 
 #define EXIT_SYSTEM 2
 #define EXCLUSIVE_TIMEOUT 86400.0 /* seconds: nobody else writes SOURCE */
-#define SWEEP_MS 1000		  /* idle descriptors pin deleted files for at most two sweeps */
 /* The kernel's table costs 8 bytes an entry for good; more than this is never needed. */
 #define MAX_DESCRIPTORS 65536
 
@@ -69,6 +69,9 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 		.negative_timeout = timeout_of(o->negative_timeout, o),
 	};
 	*source = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
+	fs->revalidate = revalidate_new();
+	if (!fs->revalidate)
+		return -ENOMEM;
 	return tree_init(&fs->tree, descriptors);
 }
 
@@ -77,12 +80,13 @@ static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 	session_free(fs->session);
 	warming_stop(fs);
 	fs_mount_deinit(fs, mountpoint, failed);
+	revalidate_free(fs->revalidate);
 	tree_deinit(&fs->tree);
 	source_deinit(&fs->tree.source);
 	stats_deinit(&fs->stats);
 }
 
-/* The main thread's part: signals and idle descriptors. */
+/* The main thread's part: signals. */
 struct control {
 	struct fs *fs;
 	const char *mountpoint;
@@ -123,44 +127,28 @@ static void on_signal(struct control *c)
 			 err == -EBUSY ? "busy, something still uses it" : strerror(-err));
 }
 
-/* Idle descriptors go; true when there is nothing left to look after. */
-static bool sweep(struct fs *fs)
-{
-	if (fdcache_sweep(fs->tree.fdcache))
-		return false;
-	malloc_trim(0); /* the C library would keep what millions of nodes left */
-	return true;
-}
-
-/* Until the mount is gone. */
+/* Until the mount is gone. Does nothing that may wait for the disk: SIGUSR1 must be answered. */
 static void control_loop(struct control *c)
 {
 	struct session *s = c->fs->session;
-	bool asleep = false;
+	struct pollfd fds[] = {
+		{.fd = c->signals, .events = POLLIN},
+		{.fd = session_done_fd(s), .events = POLLIN},
+		{.fd = session_ready_fd(s), .events = POLLIN},
+	};
 
 	for (;;) {
-		struct pollfd fds[] = {
-			{.fd = c->signals, .events = POLLIN},
-			{.fd = session_done_fd(s), .events = POLLIN},
-			{.fd = session_event_fd(s), .events = POLLIN},
-		};
-		int n = poll(fds, 3, asleep ? -1 : SWEEP_MS);
-
-		if (n < 0 && errno != EINTR)
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			return;
-		if (n > 0 && fds[0].revents)
+		if (fds[1].revents)
+			return;
+		if (fds[0].revents)
 			on_signal(c);
-		if (n > 0 && fds[1].revents)
-			return;
-		if (n > 0 && fds[2].revents) {
-			asleep = false;
-			if (session_take_events(s) && c->ready) {
+		if (fds[2].revents) {
+			fds[2].fd = -1;
+			if (c->ready)
 				c->ready(c->argument);
-				c->ready = NULL;
-			}
 		}
-		if (n == 0)
-			asleep = sweep(c->fs) && session_doze(s);
 	}
 }
 
@@ -186,7 +174,9 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 			 strerror(-result));
 		return EXIT_SYSTEM;
 	}
+	fs->housekeeper = housekeeper_new(fs);
 	control_loop(c);
+	fs->housekeeper = housekeeper_free(fs->housekeeper);
 	result = session_join(fs->session);
 	if (result)
 		snprintf(err, err_size, "%s: service ended: %s", c->mountpoint, strerror(-result));

@@ -42,9 +42,8 @@ struct session {
 	_Atomic uint32_t threads;
 	_Atomic bool ended;
 	_Atomic int error;
-	_Atomic bool initialised; /* INIT has been answered: the mount serves */
-	_Atomic bool dozing;	  /* the main thread wants to hear of the next request */
-	int done, event;
+	_Atomic bool dozing; /* the housekeeper wants to hear of the next request */
+	int done, ready, wake; /* eventfds */
 	pthread_mutex_t lock; /* guards `workers` and `spare` */
 	struct worker *workers; /* all there ever were; those not running are spare */
 	struct worker *spare[MAX_WORKERS];
@@ -59,9 +58,11 @@ struct worker *worker_self(void)
 	return self;
 }
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
+/* False: nobody woke us within the time. */
+static bool futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0);
+	return syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0) == 0 ||
+	       errno != ETIMEDOUT;
 }
 
 static void futex_wake(_Atomic uint32_t *word, int n)
@@ -76,24 +77,27 @@ static bool try_lead(struct session *s)
 	return atomic_compare_exchange_strong(&s->lead, &free, 1);
 }
 
-/* Waits for the lead. False: the worker is not needed any more. It is counted as idle already. */
+/*
+ * Waits for the lead. False: the worker is not needed any more. It is counted as idle already.
+ *
+ * No wake-up is lost: who lets the lead go stores 0 before he wakes, and who waits looks at the
+ * word after he is counted. A worker leaves only after a wait that nobody ended, while others are
+ * idle, and wakes one of them if the lead was let go meanwhile.
+ */
 static bool wait_for_lead(struct session *s)
 {
 	static const struct timespec patience = {.tv_sec = 10};
-	bool wanted = true;
+	bool leads = false, wanted = true;
 
-	while (!atomic_load(&s->ended) && !try_lead(s)) {
-		uint64_t before = clock_ns();
-
-		futex_wait(&s->lead, 1, &patience);
-		if (atomic_load(&s->idle) > IDLE_WORKERS &&
-		    clock_ns() - before >= (uint64_t)patience.tv_sec * NSEC_PER_SEC) {
-			wanted = false;
-			break;
-		}
+	while (wanted && !leads && !atomic_load(&s->ended)) {
+		leads = try_lead(s);
+		if (!leads && !futex_wait(&s->lead, 1, &patience))
+			wanted = atomic_load(&s->idle) <= IDLE_WORKERS;
 	}
 	atomic_fetch_sub(&s->idle, 1);
-	return wanted && !atomic_load(&s->ended);
+	if (!leads && atomic_load(&s->lead) == 0)
+		futex_wake(&s->lead, 1);
+	return leads;
 }
 
 static bool take_lead(struct session *s)
@@ -188,10 +192,10 @@ static void process(struct session *s, struct worker *w, size_t size)
 	if (s->fs->options->debug)
 		debug_line(w, &h, elapsed);
 	if (h.opcode == OPCODE_INIT)
-		atomic_store(&s->initialised, true);
-	if (h.opcode == OPCODE_INIT || (atomic_load_explicit(&s->dozing, memory_order_relaxed) &&
-					atomic_exchange(&s->dozing, false)))
-		post(s->event);
+		post(s->ready);
+	if (atomic_load_explicit(&s->dozing, memory_order_relaxed) &&
+	    atomic_exchange(&s->dozing, false))
+		post(s->wake);
 }
 
 /* Receives and answers until the worker is not needed any more. */
@@ -323,8 +327,9 @@ struct session *session_new(struct fs *fs)
 	s->fs = fs;
 	pthread_mutex_init(&s->lock, NULL);
 	s->done = eventfd(0, EFD_CLOEXEC);
-	s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->done < 0 || s->event < 0)
+	s->ready = eventfd(0, EFD_CLOEXEC);
+	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->done < 0 || s->ready < 0 || s->wake < 0)
 		return session_free(s);
 	return s;
 }
@@ -343,8 +348,10 @@ struct session *session_free(struct session *s)
 	}
 	if (s->done >= 0)
 		close(s->done);
-	if (s->event >= 0)
-		close(s->event);
+	if (s->ready >= 0)
+		close(s->ready);
+	if (s->wake >= 0)
+		close(s->wake);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 	return NULL;
@@ -364,17 +371,14 @@ int session_done_fd(const struct session *s)
 	return s->done;
 }
 
-int session_event_fd(const struct session *s)
+int session_ready_fd(const struct session *s)
 {
-	return s->event;
+	return s->ready;
 }
 
-bool session_take_events(struct session *s)
+int session_wake_fd(const struct session *s)
 {
-	uint64_t count;
-
-	return read(s->event, &count, sizeof(count)) == sizeof(count) &&
-	       atomic_load(&s->initialised);
+	return s->wake;
 }
 
 bool session_doze(struct session *s)

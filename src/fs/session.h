@@ -15,12 +15,10 @@ int session_start(struct session *session);
 
 /* A descriptor that becomes readable when the mount is gone and all workers are done. */
 int session_done_fd(const struct session *session);
-/*
- * A descriptor that becomes readable when the kernel's INIT has been answered, and when a request
- * comes after session_doze(). session_take_events() empties it; true: INIT has been answered.
- */
-int session_event_fd(const struct session *session);
-bool session_take_events(struct session *session);
+/* Becomes readable when the kernel's INIT has been answered: the mount serves. */
+int session_ready_fd(const struct session *session);
+/* Becomes readable when a request comes after session_doze(). */
+int session_wake_fd(const struct session *session);
 /* Asks for an event at the next request. False if there is something to look after meanwhile. */
 bool session_doze(struct session *session);
 /* Why it ended: 0 for an unmount, or -errno. Waits for the last worker. */

@@ -99,7 +99,10 @@ static void prepare(struct io_backend *b, struct io_uring_sqe *sqe, struct io_re
 		io_count(&b->tally.fixed);
 }
 
-/* An edge-triggered poll: the eventfd is never read while it is armed. */
+/*
+ * An edge-triggered poll: the eventfd is not read while it is armed. To be called before
+ * take_waiting() lets others know that the thread sleeps: what is read here wakes nobody.
+ */
 static void arm_wake(struct io_backend *b)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&b->uring);
@@ -164,8 +167,6 @@ static void fill_ring(struct io_backend *b)
 {
 	struct io_uring_sqe *sqe;
 
-	if (!b->wake_armed)
-		arm_wake(b);
 	while (b->ready.head && (sqe = io_uring_get_sqe(&b->uring))) {
 		struct io_request *request = io_queue_pop(&b->ready);
 
@@ -233,6 +234,8 @@ static void *ring_thread(void *argument)
 	pthread_setname_np(pthread_self(), "od-ring");
 	for (;;) {
 		reap(b, &finished);
+		if (!b->wake_armed)
+			arm_wake(b);
 		if (take_waiting(b, !finished.head) && !finished.head)
 			break;
 		fill_ring(b);

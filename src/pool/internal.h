@@ -88,8 +88,8 @@ struct pool {
 	 */
 	_Atomic uint64_t attention;
 	/*
-	 * Who still needs the pool: counted from the shutdown on only. Until then it holds
-	 * POOL_BIAS, so that whoever leaves while the shutdown counts cannot bring it to 0.
+	 * From the shutdown on, who still needs the pool: it goes when this becomes 0. The shutdown
+	 * adds them all at once; who leaves before that takes it below 0, which does no harm.
 	 */
 	_Atomic int64_t outstanding;
 
@@ -102,8 +102,6 @@ struct pool {
 	_Alignas(64) pthread_mutex_t hooks;
 	struct pool_observer observer;
 };
-
-#define POOL_BIAS (INT64_MAX / 2)
 
 static inline uint32_t class_size(uint32_t class)
 {

@@ -87,9 +87,9 @@ static inline bool magazine_pop(struct pool *pool, struct magazine *magazine, ui
 		if (head_count(head) < count)
 			return false;
 		/* A chain too short is a stale one: the compare-and-swap will tell. */
-		for (uint32_t i = 0; i < count && top; i++) {
+		for (uint32_t i = 0; i < count; i++) {
 			unit[i] = top - 1;
-			top = link_get(pool, top - 1);
+			top = top ? link_get(pool, top - 1) : 0;
 		}
 		new = head_make(top, head_count(head) - count, (head >> 32) + 1);
 	} while (!atomic_compare_exchange_weak_explicit(

@@ -70,7 +70,6 @@ static int pool_init(struct pool *pool, uint32_t chunks)
 	pool->chunks = chunks;
 	pool->shard_mask = shards - 1;
 	depot_init(&pool->depot, chunks);
-	atomic_init(&pool->outstanding, POOL_BIAS);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_mutex_init(&pool->hooks, NULL);
 	pool->shard = aligned_alloc(_Alignof(struct shard), shards * sizeof(struct shard));
@@ -150,7 +149,7 @@ struct pool *pool_free(struct pool *pool)
 	queue_end(pool, NULL, -ESHUTDOWN);
 	out = close_and_count(pool) + pool->guests;
 	pthread_mutex_unlock(&pool->lock);
-	pool_drop(pool, POOL_BIAS - out);
+	pool_drop(pool, -out);
 	return NULL;
 }
 
@@ -211,7 +210,6 @@ void pool_cancel(struct pool *pool, struct pool_cancel *cancel)
 	atomic_store_explicit(&cancel->cancelled, true, memory_order_relaxed);
 	pthread_mutex_lock(&pool->lock);
 	queue_end(pool, cancel, -ECANCELED);
-	queue_serve(pool);
 	pthread_mutex_unlock(&pool->lock);
 }
 

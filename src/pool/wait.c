@@ -128,7 +128,6 @@ static int queue_wait(struct pool *pool, struct request *r, uint64_t timeout_ns)
 		if (err && !r->done) {
 			queue_remove(pool, r, -ETIMEDOUT);
 			pool->timeouts++;
-			queue_serve(pool); /* the next may need less */
 		}
 	}
 	pthread_cond_destroy(&r->turn);
@@ -208,7 +207,7 @@ static int finish(struct pool *pool, struct request *r, int err)
 		/* Relaxed: under the lock, as the shutdown's count is. */
 		atomic_fetch_add_explicit(&magazine->leases, r->count, memory_order_relaxed);
 	}
-	queue_serve(pool);
+	queue_serve(pool); /* also after giving up: the next one may need less */
 	if (!err)
 		refill(pool, magazine, r->class);
 	guest_leave(pool);

@@ -8,6 +8,8 @@
 # inode numbers, times and blocks.
 #
 # LONG=1 (or OVERDRIVE_LONG=1): larger sizes.
+#
+# timeout: 900
 # shellcheck disable=SC2317 # run_tests calls the tests
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -184,10 +186,10 @@ work_git() {
 	git gc -q --prune=now
 	git stash list
 	for i in . ../linked ../copied; do
-		git -C $i fsck --full --strict 2>&1
-		git -C $i status --porcelain
-		git -C $i ls-files -s | sha256sum
-		for b in $(git -C $i for-each-ref --format='%(objectname)%(refname)'); do echo "$b"; done
+		git -C "$i" fsck --full --strict 2>&1
+		git -C "$i" status --porcelain
+		git -C "$i" ls-files -s | sha256sum
+		for b in $(git -C "$i" for-each-ref --format='%(objectname)%(refname)'); do echo "$b"; done
 	done
 	git count-objects -v | grep -v size
 	git grep -c changed | sha256sum
@@ -208,7 +210,7 @@ work_sqlite() {
 	[ "$LONG" = 0 ] || n=400
 	cd "$1"
 	for mode in wal delete truncate; do
-		sqlite3 $mode.db "PRAGMA journal_mode=$mode;
+		sqlite3 "$mode.db" "PRAGMA journal_mode=$mode;
 			CREATE TABLE t(writer, n, data, PRIMARY KEY(writer, n));"
 		for w in 1 2 3 4; do
 			{
@@ -217,26 +219,26 @@ work_sqlite() {
 					echo "INSERT INTO t VALUES($w, $i, printf('%.*c', 100 + $i * 7 % 900, 'x'));"
 				done
 				echo "BEGIN IMMEDIATE; UPDATE t SET data='rolled back'; ROLLBACK;"
-			} | sqlite3 -bail $mode.db &
+			} | sqlite3 -bail "$mode.db" &
 		done
 		# A reader meanwhile never sees fewer rows than before.
 		{
 			old=0
 			for i in {1..15}; do
-				new=$(sqlite3 -cmd '.timeout 60000' $mode.db 'SELECT count(*) FROM t')
+				new=$(sqlite3 -cmd '.timeout 60000' "$mode.db" 'SELECT count(*) FROM t')
 				((new >= old)) || echo "rows went from $old to $new"
 				old=$new
 			done
 		} &
 		for w in $(jobs -p); do wait "$w"; done
-		sqlite3 $mode.db 'PRAGMA integrity_check; SELECT count(*) FROM t;'
-		sqlite3 $mode.db 'SELECT * FROM t ORDER BY writer, n' | sha256sum
-		sqlite3 $mode.db "VACUUM INTO 'vacuumed'; DELETE FROM t WHERE n % 2; VACUUM;
+		sqlite3 "$mode.db" 'PRAGMA integrity_check; SELECT count(*) FROM t;'
+		sqlite3 "$mode.db" 'SELECT * FROM t ORDER BY writer, n' | sha256sum
+		sqlite3 "$mode.db" "VACUUM INTO 'vacuumed'; DELETE FROM t WHERE n % 2; VACUUM;
 			PRAGMA integrity_check; SELECT count(*) FROM t;"
 		sqlite3 vacuumed 'PRAGMA integrity_check'
 		rm vacuumed
-		sqlite3 $mode.db 'SELECT * FROM t ORDER BY writer, n' >$mode.dump
-		rm $mode.db # its pages lie in the order of the race
+		sqlite3 "$mode.db" 'SELECT * FROM t ORDER BY writer, n' >"$mode.dump"
+		rm "$mode.db" # its pages lie in the order of the race
 	done
 	ls -A
 }
@@ -402,16 +404,16 @@ work_make() {
 	{
 		echo 'CFLAGS = -O0 -Wall -I.'
 		printf 'OBJS ='
-		printf ' u%d.o' $(seq $n)
+		printf ' u%d.o' $(seq "$n")
 		printf '\nprogram: main.o libunits.a\n\t$(CC) -o $@ main.o libunits.a\n'
 		printf 'libunits.a: $(OBJS)\n\trm -f $@\n\t$(AR) rcD $@ $(OBJS)\n'
 		printf '%%.o: %%.c\n\t$(CC) $(CFLAGS) -MMD -c -o $@ $<\n'
 		printf -- '-include $(OBJS:.o=.d) main.d\n'
 	} >Makefile
 	for ((i = 1; i <= n; i++)); do
-		printf '#pragma once\n#define N%d %d\nint u%d(int);\n' $i $i $i >u$i.h
+		printf '#pragma once\n#define N%d %d\nint u%d(int);\n' "$i" "$i" "$i" >u"$i".h
 		printf '#include "u%d.h"\n#include "u%d.h"\nint u%d(int x) { return x + N%d; }\n' \
-			$i $((i % n + 1)) $i $i >u$i.c
+			"$i" $((i % n + 1)) "$i" "$i" >u"$i".c
 	done
 	{
 		echo '#include <stdio.h>'
@@ -457,7 +459,7 @@ work_fio() {
 				--rw=randwrite --bsrange=4k-64k --fallocate=none)
 		done
 		for i in '' --verify_only; do
-			if fio --output=log $i "${jobs[@]}" >&2; then
+			if fio --output=log ${i:+"$i"} "${jobs[@]}" >&2; then
 				echo "verified, direct=$direct $i"
 			else
 				tail -n 50 log >&2
@@ -466,8 +468,8 @@ work_fio() {
 		rm -f log ./*.state
 		stat -c '%n %s' ./*
 		# fio puts times into its headers, so these two compare with SOURCE only.
-		mkdir left-$direct
-		mv -- *-back *-mixed left-$direct
+		mkdir left-"$direct"
+		mv -- *-back *-mixed left-"$direct"
 	done
 }
 
@@ -745,8 +747,8 @@ du_on() { # FS
 	od_mount "$SRC" "$MNT"
 	for opt in -sk -sb -al -aS --inodes; do
 		for try in 1 2 3; do
-			(cd "$SRC" && du $opt) >"$T/du.native"
-			(cd "$MNT" && du $opt) >"$T/du.mount"
+			(cd "$SRC" && du "$opt") >"$T/du.native"
+			(cd "$MNT" && du "$opt") >"$T/du.mount"
 			sort -k 2 -o "$T/du.native" "$T/du.native"
 			sort -k 2 -o "$T/du.mount" "$T/du.mount"
 			cmp -s "$T/du.native" "$T/du.mount" && break
@@ -767,7 +769,7 @@ work_rm() {
 	[ "$LONG" = 0 ] || n=100000
 	cd "$1"
 	mkdir large
-	(cd large && seq -f 'a-file-with-a-name-%g' $n | xargs touch)
+	(cd large && seq -f 'a-file-with-a-name-%g' "$n" | xargs touch)
 	find large -mindepth 1 | wc -l
 	printf "%s\n" large/* | wc -l
 	rm -r large
@@ -779,7 +781,7 @@ work_delete() {
 	local n=5000
 	cd "$1"
 	mkdir -p large/{1..5}
-	for i in {1..5}; do (cd "large/$i" && seq $n | xargs touch); done
+	for i in {1..5}; do (cd "large/$i" && seq "$n" | xargs touch); done
 	find large -name '*7*' -delete
 	find large -type f | wc -l
 	find large -type f -name '*[13]' -exec rm {} +
@@ -845,7 +847,8 @@ work_stamps() {
 		            words = set(array.array("Q", data))
 		            for w in words:
 		                if (w and w >> 32 != b) or (w & 0xffffffff) < g or (last and w != b << 32 | ROUNDS):
-		                    sys.exit(f"block {b} holds {w >> 32}:{w & 0xffffffff}, generation {g} was done")
+		                    sys.exit(f"{'mmap' if m else 'pread'}: block {b} holds {w >> 32}:{w & 0xffffffff},"
+		                             f" generation {g} was done")
 		        if last:
 		            return
 
@@ -903,12 +906,12 @@ work_maildir() {
 	mkdir tmp new cur
 	for w in 1 2 3; do
 		for ((i = 0; i < n; i++)); do
-			printf 'from %d\nnumber %d\n%*s\nend\n' $w $i $((i * 50)) '' >tmp/$w.$i
+			printf 'from %d\nnumber %d\n%*s\nend\n' "$w" "$i" $((i * 50)) '' >tmp/"$w"."$i"
 			if ((i % 2)); then
-				mv -n tmp/$w.$i new/
+				mv -n tmp/"$w"."$i" new/
 			else
-				ln tmp/$w.$i new/$w.$i
-				rm tmp/$w.$i
+				ln tmp/"$w"."$i" new/"$w"."$i"
+				rm tmp/"$w"."$i"
 			fi
 		done &
 	done

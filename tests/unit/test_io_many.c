@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "util/clock.h"
+
 #define BLOCK 4096u
 
 /* A crowd of requests, and how often each was done. */
@@ -32,10 +34,13 @@ static void crowd_done(struct io_request *request, ssize_t result)
 static struct crowd *make_crowd(struct fixture *f, unsigned count)
 {
 	struct crowd *crowd = calloc(1, sizeof(*crowd));
+	static char data[64 * BLOCK];
 
 	ck_assert_ptr_nonnull(crowd);
 	sem_init(&crowd->done, 0, 0);
-	ck_assert_int_eq(ftruncate(f->plain, 64 * BLOCK), 0);
+	/* Holes are read without the disk. */
+	memset(data, 'c', sizeof(data));
+	ck_assert_int_eq(plainly(IO_WRITE, f->plain, 0, sizeof(data), data), sizeof(data));
 	for (unsigned i = 0; i < count; i++)
 		crowd->request[i] = (struct io_request){
 			.fd = f->fd,
@@ -118,6 +123,31 @@ START_TEST(test_open_close)
 			return;
 		tear_down(&f);
 	}
+}
+END_TEST
+
+/* The backend's threads have just been started, and may be anywhere on their way to sleep. */
+START_TEST(test_first_request)
+{
+	struct io_limits limits = { .depth = 1 };
+	struct pool_buffer buffer;
+	struct fixture f;
+
+	if (!set_up(&f, _i, 1))
+		return;
+	buffer = lease(&f, BLOCK);
+	for (unsigned i = 0; i < 600; i++) {
+		uint64_t start;
+
+		f.ops->close(f.backend);
+		ck_assert_int_eq(f.ops->open(&f.backend, &limits), 0);
+		start = clock_ns();
+		while (clock_ns() - start < i % 150 * 1000)
+			;
+		ck_assert_int_eq(transfer(&f, IO_READ, f.fd, 0, BLOCK, buffer), 0);
+	}
+	pool_return(f.pool, &buffer);
+	tear_down(&f);
 }
 END_TEST
 
@@ -311,6 +341,7 @@ int main(void)
 	const TTest *const tests[] = {
 		test_beyond_depth,     test_close_in_flight,	 test_open_close,
 		test_submit_from_done, test_readers_and_writers, test_resized_meanwhile,
+		test_first_request,
 	};
 	Suite *suite = suite_create("io_many");
 

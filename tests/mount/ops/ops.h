@@ -16,9 +16,9 @@
 #include <sys/types.h>
 
 struct ops {
-	const char *name;	/* of the running scenario */
-	const char *self;	/* path of this program, opened before any chdir */
-	bool root;		/* runs with uid 0 */
+	const char *name; /* of the running scenario */
+	const char *self; /* path of this program, opened before any chdir */
+	bool root;	  /* runs with uid 0 */
 };
 
 /* who may run a scenario */
@@ -77,8 +77,8 @@ enum {
  * TRY prints the call and its value or the name of its errno; FD prints "ok" for any value that
  * is not negative. Both give the value back, and leave errno as the call did.
  */
-#define TRY(o, call) ops_try(o, #call, (long)(call))
-#define FD(o, call) ops_ok(o, #call, (long)(call))
+#define TRY(o, call)  ops_try(o, #call, (long)(call))
+#define FD(o, call)   ops_ok(o, #call, (long)(call))
 #define SHOW(o, path) ops_show(o, "stat " #path, AT_FDCWD, path)
 #define SHOWFD(o, fd) ops_show(o, "fstat " #fd, fd, "")
 
@@ -93,8 +93,8 @@ enum {
 
 long ops_try(struct ops *o, const char *step, long ret);
 int ops_ok(struct ops *o, const char *step, long ret);
-__attribute__((format(printf, 3, 4))) void ops_say(struct ops *o, const char *step,
-						   const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) void ops_say(struct ops *o, const char *step, const char *fmt,
+						   ...);
 
 /* type, mode, owners, nlink, size (and rdev) of FD/PATH, symlinks not followed */
 void ops_show(struct ops *o, const char *step, int fd, const char *path);

@@ -12,7 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define ACCESS "system.posix_acl_access"
+#define ACCESS	"system.posix_acl_access"
 #define DEFAULT "system.posix_acl_default"
 
 /* tags of linux/posix_acl.h, which user space does not have */
@@ -39,9 +39,10 @@ static int set_acl(const char *path, const char *name, const char *text)
 
 	for (p = text; *p && n < 16; n++) {
 		bool named = p[2] != ':';
-		uint16_t tag = *p == 'u' ? (named ? TAG_USER : TAG_USER_OBJ) :
-			       *p == 'g' ? (named ? TAG_GROUP : TAG_GROUP_OBJ) :
-			       *p == 'm' ? TAG_MASK : TAG_OTHER;
+		uint16_t tag = *p == 'u'   ? (named ? TAG_USER : TAG_USER_OBJ)
+			       : *p == 'g' ? (named ? TAG_GROUP : TAG_GROUP_OBJ)
+			       : *p == 'm' ? TAG_MASK
+					   : TAG_OTHER;
 		char *end;
 		uint32_t id = named ? (uint32_t)strtoul(p + 2, &end, 10) : UINT32_MAX;
 
@@ -57,9 +58,10 @@ static int set_acl(const char *path, const char *name, const char *text)
 
 static void say_acl(struct ops *o, const char *path, const char *name)
 {
-	static const char *const tags[] = { [TAG_USER_OBJ] = "u", [TAG_USER] = "u",
-					    [TAG_GROUP_OBJ] = "g", [TAG_GROUP] = "g",
-					    [TAG_MASK] = "m",	   [TAG_OTHER] = "o" };
+	static const char *const tags[] = {
+		[TAG_USER_OBJ] = "u", [TAG_USER] = "u", [TAG_GROUP_OBJ] = "g",
+		[TAG_GROUP] = "g",    [TAG_MASK] = "m", [TAG_OTHER] = "o"
+	};
 	char line[1024] = "", step[128];
 	struct acl acl;
 	ssize_t len = getxattr(path, name, &acl, sizeof(acl));

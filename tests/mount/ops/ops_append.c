@@ -9,13 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RECORD 64
+#define RECORD	64
 #define RECORDS 500
 
 struct writer {
 	int id;
 	const char *path;
-	int start;	/* read end of a pipe; all begin when it closes */
+	int start; /* read end of a pipe; all begin when it closes */
 };
 
 static void append_records(struct ops *o, void *arg)

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #ifndef SYS_fchmodat2
@@ -248,12 +248,8 @@ static void blocks(struct ops *o)
 }
 
 const struct scenario attr_scenarios[] = {
-	{ "statxs", statxs, OPS_BOTH },
-	{ "chmods", chmods, OPS_BOTH },
-	{ "chowns", chowns, OPS_ROOT },
-	{ "chowns_user", chowns_user, OPS_USER },
-	{ "truncates", truncates, OPS_BOTH },
-	{ "accesses", accesses, OPS_BOTH },
-	{ "blocks", blocks, OPS_BOTH },
-	{ 0 },
+	{ "statxs", statxs, OPS_BOTH },	      { "chmods", chmods, OPS_BOTH },
+	{ "chowns", chowns, OPS_ROOT },	      { "chowns_user", chowns_user, OPS_USER },
+	{ "truncates", truncates, OPS_BOTH }, { "accesses", accesses, OPS_BOTH },
+	{ "blocks", blocks, OPS_BOTH },	      { 0 },
 };

@@ -80,7 +80,7 @@ static void vectors(struct ops *o)
 
 static void sizes(struct ops *o)
 {
-	static const size_t lengths[] = { 1,	 511,	512,   513,    4095,   4096,   4097,
+	static const size_t lengths[] = { 1,	 511,	512,   513,    4095,   4096,	4097,
 					  65535, 65536, 65537, 131072, 262145, 1048576, 3000001 };
 	char *buf = malloc(3000001), *got = malloc(3000001);
 	char step[64];
@@ -98,8 +98,8 @@ static void sizes(struct ops *o)
 		ops_try(o, step, pread(fd, got, len, 0));
 		ops_say(o, step, "%s", memcmp(buf, got, len) ? "differs" : "right");
 		ops_try(o, step, pread(fd, got, len, (off_t)len / 2 + 1));
-		ops_say(o, step, "%s", memcmp(buf + len / 2 + 1, got, len - len / 2 - 1) ?
-			"differs" : "right");
+		ops_say(o, step, "%s",
+			memcmp(buf + len / 2 + 1, got, len - len / 2 - 1) ? "differs" : "right");
 		close(fd);
 		ops_content_path(o, "reopened", "f");
 	}
@@ -110,7 +110,7 @@ static void sizes(struct ops *o)
 /* Beyond 2 and 4 GiB, sparse. */
 static void large_offsets(struct ops *o)
 {
-	static const off_t at[] = { 0x7fffffff, 0x80000000, 0xfffffffe, 0x100000000,
+	static const off_t at[] = { 0x7fffffff, 0x80000000, 0xfffffffe,		0x100000000,
 				    5ll << 30,	1ll << 37,  (1ll << 40) + 12345 };
 	char buf[16], step[64];
 	int fd = ops_open(o, "f", O_RDWR | O_CREAT);
@@ -234,12 +234,8 @@ static void random_io(struct ops *o)
 }
 
 const struct scenario data_scenarios[] = {
-	{ "read_write", read_write, OPS_BOTH },
-	{ "vectors", vectors, OPS_BOTH },
-	{ "sizes", sizes, OPS_BOTH },
-	{ "large_offsets", large_offsets, OPS_BOTH },
-	{ "limits", limits, OPS_BOTH },
-	{ "synced", synced, OPS_BOTH },
-	{ "random_io", random_io, OPS_BOTH },
-	{ 0 },
+	{ "read_write", read_write, OPS_BOTH }, { "vectors", vectors, OPS_BOTH },
+	{ "sizes", sizes, OPS_BOTH },		{ "large_offsets", large_offsets, OPS_BOTH },
+	{ "limits", limits, OPS_BOTH },		{ "synced", synced, OPS_BOTH },
+	{ "random_io", random_io, OPS_BOTH },	{ 0 },
 };

@@ -13,11 +13,16 @@ static const struct {
 	unsigned long long bit;
 	const char *name;
 } bits[] = {
-	{ FAN_ACCESS, "access" },	    { FAN_MODIFY, "modify" },
-	{ FAN_CLOSE_WRITE, "close_write" }, { FAN_CLOSE_NOWRITE, "close_nowrite" },
-	{ FAN_OPEN, "open" },		    { FAN_OPEN_PERM, "open_perm" },
-	{ FAN_CREATE, "create" },	    { FAN_DELETE, "delete" },
-	{ FAN_MOVED_FROM, "moved_from" },   { FAN_MOVED_TO, "moved_to" },
+	{ FAN_ACCESS, "access" },
+	{ FAN_MODIFY, "modify" },
+	{ FAN_CLOSE_WRITE, "close_write" },
+	{ FAN_CLOSE_NOWRITE, "close_nowrite" },
+	{ FAN_OPEN, "open" },
+	{ FAN_OPEN_PERM, "open_perm" },
+	{ FAN_CREATE, "create" },
+	{ FAN_DELETE, "delete" },
+	{ FAN_MOVED_FROM, "moved_from" },
+	{ FAN_MOVED_TO, "moved_to" },
 };
 
 static void drain(struct ops *o, const char *step, int fan)

@@ -163,8 +163,7 @@ static void flags_fsx(struct ops *o)
 	ops_mk(o, "f", "x");
 	fd = ops_open(o, "f", O_RDWR);
 	TRY(o, ioctl(fd, FS_IOC_FSGETXATTR, &x));
-	ops_say(o, "xflags extsize projid", "%#x %u %u", x.fsx_xflags, x.fsx_extsize,
-		x.fsx_projid);
+	ops_say(o, "xflags extsize projid", "%#x %u %u", x.fsx_xflags, x.fsx_extsize, x.fsx_projid);
 	x.fsx_xflags |= FS_XFLAG_NODUMP;
 	TRY(o, ioctl(fd, FS_IOC_FSSETXATTR, &x));
 	TRY(o, ioctl(fd, FS_IOC_FSGETXATTR, &x));

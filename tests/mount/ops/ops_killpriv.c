@@ -114,10 +114,10 @@ static const struct {
 	const char *name;
 	int (*fn)(const struct target *t);
 } ways[] = {
-	{ "write", by_write },	     { "append", by_append },	    { "write of 0", by_nothing },
+	{ "write", by_write },	       { "append", by_append },	    { "write of 0", by_nothing },
 	{ "ftruncate", by_ftruncate }, { "truncate", by_truncate }, { "O_TRUNC", by_o_trunc },
 	{ "fallocate", by_fallocate }, { "sendfile", by_sendfile }, { "copy", by_copy },
-	{ "mmap", by_mmap },	     { "direct", by_direct },	    { "read", by_read },
+	{ "mmap", by_mmap },	       { "direct", by_direct },	    { "read", by_read },
 	{ "open", by_open },
 };
 

@@ -238,8 +238,8 @@ static void known_residency(struct ops *o)
 	ops_say(o, "pages in the cache", "%llu", stat[0]);
 	p = mmap(NULL, 16384, PROT_READ, MAP_SHARED, fd, 0);
 	TRY(o, mincore(p, 16384, in_core));
-	ops_say(o, "pages in core", "%d", (in_core[0] & 1) + (in_core[1] & 1) + (in_core[2] & 1) +
-					 (in_core[3] & 1));
+	ops_say(o, "pages in core", "%d",
+		(in_core[0] & 1) + (in_core[1] & 1) + (in_core[2] & 1) + (in_core[3] & 1));
 }
 
 static void known_volume(struct ops *o)

@@ -54,7 +54,7 @@ static void symlinks(struct ops *o)
 
 static void symlink_lengths(struct ops *o)
 {
-	static const int lengths[] = { 1,   7,	 15,   59,   60,   61,	 255,  256, 510,
+	static const int lengths[] = { 1,   7,	 15,   59,   60,   61,	 255,  256,  510,
 				       511, 512, 1023, 1024, 1025, 2048, 4094, 4095, 4096 };
 	char target[5000], name[32], step[64];
 	size_t i;

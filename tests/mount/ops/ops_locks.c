@@ -25,9 +25,13 @@ static void say_getlk(struct ops *o, const char *step, int fd, int cmd, short ty
 		ops_try(o, step, -1);
 	else
 		ops_say(o, step, "%s %lld+%lld %s",
-			fl.l_type == F_RDLCK ? "read" : fl.l_type == F_WRLCK ? "write" : "free",
+			fl.l_type == F_RDLCK   ? "read"
+			: fl.l_type == F_WRLCK ? "write"
+					       : "free",
 			(long long)fl.l_start, (long long)fl.l_len,
-			fl.l_type == F_UNLCK ? "" : fl.l_pid == pid ? "by him" : "by another");
+			fl.l_type == F_UNLCK ? ""
+			: fl.l_pid == pid    ? "by him"
+					     : "by another");
 }
 
 /* One process holds a lock until it is told to go on. */
@@ -44,8 +48,8 @@ static void hold(struct ops *o, void *arg)
 	int fd = ops_open(o, "f", O_RDWR), ret;
 	char c;
 
-	ret = h->cmd == LOCK_EX ? flock(fd, LOCK_EX) :
-				  lock(fd, h->cmd, (short)h->type, h->start, h->len);
+	ret = h->cmd == LOCK_EX ? flock(fd, LOCK_EX)
+				: lock(fd, h->cmd, (short)h->type, h->start, h->len);
 	ops_try(o, "holder locks", ret);
 	close(h->ready[1]);
 	close(h->go[1]);

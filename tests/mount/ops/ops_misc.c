@@ -177,7 +177,9 @@ static void send_fd(int sock, int fd)
 	} u = { 0 };
 	char c = 'x';
 	struct iovec iov = { &c, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = u.buf,
 			      .msg_controllen = sizeof(u.buf) };
 	struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
 
@@ -194,8 +196,9 @@ static int recv_fd(int sock)
 	char ctl[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
 	char c;
 	struct iovec iov = { &c, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
-			      .msg_controllen = sizeof(ctl) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl)
+	};
 	int fd = -1;
 
 	if (recvmsg(sock, &msg, 0) > 0 && CMSG_FIRSTHDR(&msg))
@@ -307,12 +310,8 @@ static void chroots(struct ops *o)
 }
 
 const struct scenario misc_scenarios[] = {
-	{ "race_create", race_create, OPS_BOTH },
-	{ "race_counter", race_counter, OPS_BOTH },
-	{ "race_replace", race_replace, OPS_BOTH },
-	{ "race_churn", race_churn, OPS_BOTH },
-	{ "fd_travel", fd_travel, OPS_BOTH },
-	{ "any_file", any_file, OPS_BOTH },
-	{ "chroots", chroots, OPS_ROOT },
-	{ 0 },
+	{ "race_create", race_create, OPS_BOTH },   { "race_counter", race_counter, OPS_BOTH },
+	{ "race_replace", race_replace, OPS_BOTH }, { "race_churn", race_churn, OPS_BOTH },
+	{ "fd_travel", fd_travel, OPS_BOTH },	    { "any_file", any_file, OPS_BOTH },
+	{ "chroots", chroots, OPS_ROOT },	    { 0 },
 };

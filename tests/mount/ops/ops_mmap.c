@@ -254,12 +254,8 @@ static void mmap_holes(struct ops *o)
 }
 
 const struct scenario mmap_scenarios[] = {
-	{ "mmap_shared", mmap_shared, OPS_BOTH },
-	{ "mmap_times", mmap_times, OPS_BOTH },
-	{ "mmap_private", mmap_private, OPS_BOTH },
-	{ "mmap_truncate", mmap_truncate, OPS_BOTH },
-	{ "mmap_errors", mmap_errors, OPS_BOTH },
-	{ "mmap_processes", mmap_processes, OPS_BOTH },
-	{ "mmap_holes", mmap_holes, OPS_BOTH },
-	{ 0 },
+	{ "mmap_shared", mmap_shared, OPS_BOTH },   { "mmap_times", mmap_times, OPS_BOTH },
+	{ "mmap_private", mmap_private, OPS_BOTH }, { "mmap_truncate", mmap_truncate, OPS_BOTH },
+	{ "mmap_errors", mmap_errors, OPS_BOTH },   { "mmap_processes", mmap_processes, OPS_BOTH },
+	{ "mmap_holes", mmap_holes, OPS_BOTH },	    { 0 },
 };

@@ -199,12 +199,8 @@ static void sockets(struct ops *o)
 }
 
 const struct scenario nodes_scenarios[] = {
-	{ "mknods", mknods, OPS_BOTH },
-	{ "devices", devices, OPS_BOTH },
-	{ "mkdirs", mkdirs, OPS_BOTH },
-	{ "unlinks", unlinks, OPS_BOTH },
-	{ "umasks", umasks, OPS_BOTH },
-	{ "fifos", fifos, OPS_BOTH },
-	{ "sockets", sockets, OPS_BOTH },
-	{ 0 },
+	{ "mknods", mknods, OPS_BOTH },	  { "devices", devices, OPS_BOTH },
+	{ "mkdirs", mkdirs, OPS_BOTH },	  { "unlinks", unlinks, OPS_BOTH },
+	{ "umasks", umasks, OPS_BOTH },	  { "fifos", fifos, OPS_BOTH },
+	{ "sockets", sockets, OPS_BOTH }, { 0 },
 };

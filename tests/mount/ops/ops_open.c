@@ -242,10 +242,17 @@ static void open_setfl(struct ops *o)
 /* One file open in every mode at once; each sees what the others do. */
 static void open_many(struct ops *o)
 {
-	static const int modes[] = { O_RDONLY,		 O_WRONLY,	    O_RDWR,
-				     O_RDWR | O_APPEND,	 O_RDWR | O_SYNC,   O_RDONLY | O_NOATIME,
-				     O_RDWR | O_DSYNC,	 O_RDONLY | O_PATH, O_WRONLY | O_APPEND,
-				     O_RDONLY | O_DIRECT, O_RDWR | O_DIRECT };
+	static const int modes[] = { O_RDONLY,
+				     O_WRONLY,
+				     O_RDWR,
+				     O_RDWR | O_APPEND,
+				     O_RDWR | O_SYNC,
+				     O_RDONLY | O_NOATIME,
+				     O_RDWR | O_DSYNC,
+				     O_RDONLY | O_PATH,
+				     O_WRONLY | O_APPEND,
+				     O_RDONLY | O_DIRECT,
+				     O_RDWR | O_DIRECT };
 	enum { N = sizeof(modes) / sizeof(modes[0]) };
 	int fds[N], i, j, bad = 0;
 	char step[64];

@@ -31,15 +31,24 @@ static void say_set(struct ops *o, const char *step, const char *path)
 static void utimens_values(struct ops *o)
 {
 	static const struct timespec values[] = {
-		{ 0, 0 },		 { 1, 999999999 },
-		{ 1234567890, 123456789 }, { -1, 0 },
-		{ -1, 999999999 },	 { -86400 * 365 * 10, 5 },
-		{ -0x80000000LL, 0 },	 { -0x80000001LL, 1 },
-		{ 0x7fffffffLL, 1 },	 { 0x80000000LL, 2 },
-		{ 4102444800LL, 3 } /* 2100 */, { 0xffffffffLL, 4 },
-		{ 0x37fffffffLL, 5 },	 { 0x380000000LL, 6 },
-		{ 16725225600LL, 7 } /* 2500 */, { 253402300799LL, 8 } /* 9999 */,
-		{ -62135596800LL, 9 } /* year 1 */, { 1LL << 40, 10 },
+		{ 0, 0 },
+		{ 1, 999999999 },
+		{ 1234567890, 123456789 },
+		{ -1, 0 },
+		{ -1, 999999999 },
+		{ -86400 * 365 * 10, 5 },
+		{ -0x80000000LL, 0 },
+		{ -0x80000001LL, 1 },
+		{ 0x7fffffffLL, 1 },
+		{ 0x80000000LL, 2 },
+		{ 4102444800LL, 3 } /* 2100 */,
+		{ 0xffffffffLL, 4 },
+		{ 0x37fffffffLL, 5 },
+		{ 0x380000000LL, 6 },
+		{ 16725225600LL, 7 } /* 2500 */,
+		{ 253402300799LL, 8 } /* 9999 */,
+		{ -62135596800LL, 9 } /* year 1 */,
+		{ 1LL << 40, 10 },
 		{ -(1LL << 40), 11 },
 	};
 	char step[64];
@@ -245,8 +254,9 @@ static void stamp_order(struct ops *o)
 	ops_say(o, "symlink is newer", "%d", before(&a.st_mtim, &c.st_mtim));
 	ops_tick();
 	clock_gettime(CLOCK_REALTIME, &end);
-	ops_say(o, "within the clock", "%d", !before(&a.st_mtim, &start) &&
-		before(&a.st_mtim, &end) && before(&a.st_ctim, &end));
+	ops_say(o, "within the clock", "%d",
+		!before(&a.st_mtim, &start) && before(&a.st_mtim, &end) &&
+			before(&a.st_ctim, &end));
 	/* made in one go: no time is later than that of a later one */
 	for (i = 0, bad = 0; i < 100; i++) {
 		ops_mk(o, "x", "1");

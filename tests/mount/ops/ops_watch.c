@@ -12,9 +12,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-static const char *const bits[] = { "access",	  "modify",	 "attrib",	"close_write",
-				    "close_nowrite", "open",	 "moved_from",	"moved_to",
-				    "create",	  "delete",	 "delete_self", "move_self" };
+static const char *const bits[] = { "access",	     "modify", "attrib",      "close_write",
+				    "close_nowrite", "open",   "moved_from",  "moved_to",
+				    "create",	     "delete", "delete_self", "move_self" };
 
 static void say_event(struct ops *o, const char *step, const struct inotify_event *e)
 {
@@ -49,7 +49,7 @@ static void drain(struct ops *o, const char *step, int ino)
 	}
 }
 
-#define MASK                                                                           \
+#define MASK                                                                             \
 	(IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE | IN_OPEN | IN_MOVE | \
 	 IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
 

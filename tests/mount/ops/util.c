@@ -146,8 +146,7 @@ static const char *relation(const struct timespec *before, const struct timespec
 void ops_changed_stat(struct ops *o, const char *step, const struct stat *before,
 		      const struct stat *after)
 {
-	ops_say(o, step, "atime %s mtime %s ctime %s",
-		relation(&before->st_atim, &after->st_atim),
+	ops_say(o, step, "atime %s mtime %s ctime %s", relation(&before->st_atim, &after->st_atim),
 		relation(&before->st_mtim, &after->st_mtim),
 		relation(&before->st_ctim, &after->st_ctim));
 }

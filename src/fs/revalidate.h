@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What FUSE's page cache holds of files that go that way (no passthrough) stays right: writes
+ * through the mount go through the same pages, and changes behind the mount are looked for when a
+ * file is opened, and once a second while it is open.
+ *
+ * While somebody writes a file through the mount its pages are never dropped: a page that is dropped
+ * between a write's copy into it and the write's arrival here would come back with the old bytes,
+ * and stay. So a change behind the mount to such a file is seen when its last writer has closed it.
+ */
+#pragma once
+
+#include "fs/fs.h"
+
+struct revalidate *revalidate_new(void);
+struct revalidate *revalidate_free(struct revalidate *r); /* returns NULL */
+
+/* An inode's first open, and its last release, by this way. Called with the node's lock held. */
+void revalidate_add(struct fs *fs, struct node *node);
+void revalidate_remove(struct fs *fs, struct node *node);
+
+/* At an open, which is counted already: whether the kernel may keep the pages it has. */
+bool revalidate_at_open(struct fs *fs, struct node *node, const struct openfile *of);
+/* The last writer is going: the pages are as fd's file is now. */
+void revalidate_after_writers(struct node *node, int fd);
+
+/* Looks at all open ones. True if there are any, so that it should be called again in a second. */
+bool revalidate_tick(struct fs *fs);
