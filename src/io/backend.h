@@ -66,8 +66,8 @@ struct io_limits {
 struct io_counters {
 	uint64_t requests;	/* that are done */
 	uint64_t read, written; /* bytes */
-	uint64_t repeats;	/* pieces beyond a request's first: short transfers, EINTR, EAGAIN */
-	uint64_t fixed;		/* ring: pieces that went by a registered buffer */
+	uint64_t repeats; /* pieces beyond a request's first: short transfers, EINTR, EAGAIN */
+	uint64_t fixed;	  /* ring: pieces that went by a registered buffer */
 	uint64_t refused; /* ring: chunks not registered; buffered: RWF_DONTCACHE not taken */
 };
 
@@ -88,10 +88,10 @@ struct io_backend_ops {
 	 */
 	void (*submit)(struct io_backend *backend, struct io_request **requests, unsigned count);
 	/*
-	 * Makes a best effort to end this request early; `done` is called anyway (-ECANCELED, or the
-	 * bytes moved so far). One that still waits its turn is done before this returns. The caller
-	 * keeps the request alive until this returns, and holds no lock that `done` takes; `done`
-	 * may come, or have come, meanwhile.
+	 * Makes a best effort to end this request early; `done` is called anyway (-ECANCELED, or
+	 * the bytes moved so far). One that still waits its turn is done before this returns. The
+	 * caller keeps the request alive until this returns, and holds no lock that `done` takes;
+	 * `done` may come, or have come, meanwhile.
 	 */
 	void (*cancel)(struct io_backend *backend, struct io_request *request);
 	/* Requests in flight and waiting, for statistics. */

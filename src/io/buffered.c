@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * SOURCE's page cache, left as it was found where the kernel can do that: RWF_DONTCACHE (Linux 6.14)
- * drops what a read brought in, and writes back and drops what a write did.
+ * SOURCE's page cache, left as it was found where the kernel can do that: RWF_DONTCACHE
+ * (Linux 6.14) drops what a read brought in, and writes back and drops what a write did.
  */
 #include "io/workers.h"
 

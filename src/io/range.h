@@ -28,9 +28,9 @@ struct range_parts {
 int range_split(struct range whole, uint32_t alignment, struct range_parts *parts);
 
 /*
- * For reads: the whole blocks that hold what there is of wanted in a file of size bytes, so that the
- * last block may reach beyond the file's end, and to 2^63. Empty when wanted lies behind the end.
- * size UINT64_MAX: not known. 0, -EINVAL (alignment) or -EOVERFLOW.
+ * For reads: the whole blocks that hold what there is of wanted in a file of size bytes, so that
+ * the last block may reach beyond the file's end, and to 2^63. Empty when wanted lies behind the
+ * end. size UINT64_MAX: not known. 0, -EINVAL (alignment) or -EOVERFLOW.
  */
 int range_widen(struct range wanted, uint32_t alignment, uint64_t size, struct range *wide);
 

@@ -73,8 +73,8 @@ void io_accept(struct io_tally *tally, struct io_queue *queue, struct io_queue *
 		private->result = -EINVAL;
 		atomic_store_explicit(&private->cancelled, false, memory_order_relaxed);
 		/* io_uring takes an offset of -1 for "where the descriptor stands". */
-		private->waiting = request->length <= request->buffer.size &&
-				   request->offset <= INT64_MAX;
+		private->waiting =
+			request->length <= request->buffer.size && request->offset <= INT64_MAX;
 		io_queue_push(private->waiting ? queue : refused, request);
 	}
 	atomic_fetch_add_explicit(&tally->in_flight, count, memory_order_relaxed);
@@ -84,9 +84,8 @@ void io_finish(struct io_tally *tally, struct io_request *request, ssize_t resul
 {
 	io_count(&tally->requests);
 	if (result > 0)
-		atomic_fetch_add_explicit(
-			request->kind == IO_READ ? &tally->read : &tally->written,
-			(uint64_t)result, memory_order_relaxed);
+		atomic_fetch_add_explicit(request->kind == IO_READ ? &tally->read : &tally->written,
+					  (uint64_t)result, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&tally->in_flight, 1, memory_order_relaxed);
 	request->done(request, result);
 }
@@ -126,7 +125,7 @@ bool io_advance(struct io_tally *tally, struct io_request *request, ssize_t piec
 	if (more)
 		io_count(&tally->repeats);
 	else
-		private->result = io_ended(request, (int)piece);
+	private->result = io_ended(request, (int)piece);
 	return more;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * io_uring. One thread fills the ring, waits in it and calls `done`. Callers leave their requests on
- * a list and wake it, if it sleeps, by an eventfd that the ring polls. They don't submit themselves:
- * the kernel completes a request on the thread that submitted it, so that two threads would have to
- * wake for each; and it cancels what a thread has in flight when that thread exits.
+ * io_uring. One thread fills the ring, waits in it and calls `done`. Callers leave their requests
+ * on a list and wake it, if it sleeps, by an eventfd that the ring polls. They don't submit
+ * themselves: the kernel completes a request on the thread that submitted it, so that two threads
+ * would have to wake for each; and it cancels what a thread has in flight when that thread exits.
  *
  * Chunks of the pool are registered on whatever thread commits them. That rules out
  * IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN, but otherwise a thread in `done` that returns a
@@ -61,8 +61,8 @@ struct io_backend {
 	struct pool *pool;
 	_Atomic bool said; /* that a chunk could not be registered */
 	uint32_t chunks;   /* of registered[] */
-	/* Each chunk's memory where it is registered. Relaxed: whoever holds a lease in the chunk has
-	 * got it after the hook, and the request came through our lock. */
+	/* Each chunk's memory where it is registered. Relaxed: whoever holds a lease in the chunk
+	 * has got it after the hook, and the request came through our lock. */
 	_Atomic(char *) registered[];
 };
 
@@ -213,7 +213,8 @@ static void reap(struct io_backend *b, struct io_queue *finished)
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
 
-	io_uring_for_each_cqe(&b->uring, head, cqe) {
+	io_uring_for_each_cqe(&b->uring, head, cqe)
+	{
 		uint64_t key = io_uring_cqe_get_data64(cqe);
 
 		count++;
@@ -323,7 +324,8 @@ static void chunk_releasing(void *argument, uint32_t chunk)
 {
 	struct io_backend *b = argument;
 
-	if (chunk >= b->chunks || !atomic_load_explicit(&b->registered[chunk], memory_order_relaxed))
+	if (chunk >= b->chunks ||
+	    !atomic_load_explicit(&b->registered[chunk], memory_order_relaxed))
 		return;
 	atomic_store_explicit(&b->registered[chunk], NULL, memory_order_relaxed);
 	register_chunk(b, chunk, NULL, 0);

@@ -134,8 +134,12 @@ int source_open_child(int directory, const char *name, bool cached_only)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_NO_XDEV | RESOLVE_BENEATH | (cached_only ? RESOLVE_CACHED : 0),
+		.resolve = RESOLVE_NO_XDEV | (cached_only ? RESOLVE_CACHED : 0),
 	};
 
+	/* The kernel never sends such names, and nothing but a single name must be walked. Not by
+	 * RESOLVE_BENEATH: it gives EXDEV when the object is renamed away meanwhile. */
+	if (strcmp(name, "..") == 0 || strchr(name, '/'))
+		return -EINVAL;
 	return or_errno(syscall(SYS_openat2, directory, name, &how, sizeof(how)));
 }

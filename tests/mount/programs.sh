@@ -73,6 +73,12 @@ same_views() { # MOUNT SOURCE
 
 FS='' SRC='' MNT='' INPUT=''
 VIEWER=root # who looks at the mount
+# Through FUSE's page cache instead of passthrough, a read that races with a
+# write and with the kernel's own invalidation (AUTO_INVAL_DATA) can leave an
+# old page until attributes are asked for again: fuse_fill_write_pages() unlocks
+# a page that is up to date before the WRITE is sent.
+PATIENCE=0
+[[ ${OVERDRIVE_OPTS-} != *passthrough=off* ]] || PATIENCE=1
 
 setup() { # FS
 	FS=$1
@@ -99,7 +105,7 @@ run_as() { # root|user FUNCTION ARGS...
 			umask 022
 			export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC HOME=/nonexistent
 		END
-		printf 'LONG=%s INPUT=%q\n' "$LONG" "$INPUT"
+		printf 'LONG=%s INPUT=%q PATIENCE=%s\n' "$LONG" "$INPUT" "$PATIENCE"
 		declare -f
 		echo '"$@"'
 	} >"$T/work.sh"
@@ -141,6 +147,7 @@ own() { # FS WORK
 	need_user_fuse
 	chown "$TEST_UID:$TEST_GID" "$SRC" "$MNT"
 	OD_USER=1 od_mount "$SRC" "$MNT"
+	PATIENCE=1
 	VIEWER=user both user "$2"
 	od_umount "$MNT"
 }
@@ -200,7 +207,6 @@ work_git() {
 
 test_git_ext4() { requires git; on ext4 root git; }
 test_git_xfs() { requires git; on xfs root git; }
-test_git_user() { requires git; on ext4 user git; }
 test_git_own() { requires git; own ext4 git; }
 
 # -------------------------------------------------------------------- sqlite
@@ -436,7 +442,6 @@ work_make() {
 }
 
 test_make_ext4() { requires make gcc ar; on ext4 root make; }
-test_make_xfs() { requires make gcc ar; on xfs root make; }
 test_make_user() { requires make gcc ar; on ext4 user make; }
 
 # ----------------------------------------------------------------------- fio
@@ -487,7 +492,6 @@ fio_on() { # FS root|user
 
 test_fio_ext4() { fio_on ext4 root; }
 test_fio_xfs() { fio_on xfs root; }
-test_fio_user() { fio_on ext4 user; }
 
 # -------------------------------------------------------------------- python
 
@@ -612,7 +616,6 @@ work_python() {
 
 test_python_ext4() { requires python3; on ext4 root python; }
 test_python_xfs() { requires python3; on xfs root python; }
-test_python_user() { requires python3; on ext4 user python; }
 test_python_own() { requires python3; own ext4 python; }
 
 # ------------------------------------------------- coreutils and their friends
@@ -733,9 +736,7 @@ work_scripts() {
 test_copies_ext4() { on ext4 root copies; }
 test_copies_xfs() { on xfs root copies; }
 test_copies_user() { on ext4 user copies; }
-test_copies_own() { own xfs copies; }
 test_scripts_ext4() { on ext4 root scripts; }
-test_scripts_xfs() { on xfs root scripts; }
 
 # du counts blocks, and hard links once.
 du_on() { # FS
@@ -805,8 +806,8 @@ test_delete_user() { on ext4 user delete; }
 # writer had finished before the read began.
 work_stamps() {
 	cd "$1"
-	LONG=$LONG python3 - <<-'END'
-		import array, mmap, os, random, sys
+	LONG=$LONG PATIENCE=$PATIENCE python3 - <<-'END'
+		import array, mmap, os, random, sys, time
 		ROUNDS = 60 if os.environ["LONG"] == "0" else 2000
 		PARTS, EACH, BLOCK = 4, 64, 4096
 		BLOCKS = PARTS * EACH
@@ -843,12 +844,19 @@ work_stamps() {
 		        last = all(ended[p] for p in range(part % 2, PARTS, 2))
 		        for b in mine if last else r.sample(mine, 16):
 		            g = int.from_bytes(done[b * 8:b * 8 + 8], "little")
-		            data = m[b * BLOCK:(b + 1) * BLOCK] if m else os.pread(f, BLOCK, b * BLOCK)
-		            words = set(array.array("Q", data))
-		            for w in words:
-		                if (w and w >> 32 != b) or (w & 0xffffffff) < g or (last and w != b << 32 | ROUNDS):
-		                    sys.exit(f"{'mmap' if m else 'pread'}: block {b} holds {w >> 32}:{w & 0xffffffff},"
-		                             f" generation {g} was done")
+		            for attempt in range(3 if os.environ["PATIENCE"] == "1" else 1):
+		                if attempt:
+		                    print("block", b, "is late:", wrong, file=sys.stderr)
+		                    time.sleep(1.2)
+		                    os.stat(f)
+		                data = m[b * BLOCK:(b + 1) * BLOCK] if m else os.pread(f, BLOCK, b * BLOCK)
+		                wrong = [(w >> 32, w & 0xffffffff) for w in set(array.array("Q", data))
+		                         if (w and w >> 32 != b) or (w & 0xffffffff) < g
+		                         or (last and w != b << 32 | ROUNDS)]
+		                if not wrong:
+		                    break
+		            else:
+		                sys.exit(f"{'mmap' if m else 'pread'}: block {b} holds {wrong}, generation {g} was done")
 		        if last:
 		            return
 
@@ -942,7 +950,7 @@ work_logs() {
 	done
 	# Meanwhile somebody follows it.
 	timeout 30 tail -n +1 -f --pid=$$ log 2>/dev/null | head -n 2000 | sort | sha256sum >followed &
-	for w in $(jobs -p); do wait "$w" || :; done
+	wait
 	wc -l <log
 	sort log | sha256sum
 	cat followed
@@ -950,7 +958,6 @@ work_logs() {
 }
 
 test_flock_ext4() { on ext4 root flock; }
-test_flock_xfs() { on xfs root flock; }
 test_flock_user() { on ext4 user flock; }
 test_maildir_ext4() { on ext4 root maildir; }
 test_maildir_xfs() { on xfs root maildir; }

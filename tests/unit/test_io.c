@@ -161,8 +161,11 @@ END_TEST
 START_TEST(test_extreme_offsets)
 {
 	static const uint64_t at[] = {
-		(uint64_t)INT64_MAX - 4095, (uint64_t)INT64_MAX - 8191, 1ull << 63,
-		UINT64_MAX - 4095,	    UINT64_MAX,
+		(uint64_t)INT64_MAX - 4095,
+		(uint64_t)INT64_MAX - 8191,
+		1ull << 63,
+		UINT64_MAX - 4095,
+		UINT64_MAX,
 	};
 	struct pool_buffer buffer;
 	struct fixture f;
@@ -334,10 +337,17 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_reads,	   test_reads_at_the_end,	test_writes,
-		test_beyond_4_gib, test_extreme_offsets,	test_errors,
-		test_counters,	   test_longer_than_the_buffer, test_other_descriptors,
-		test_short_reads,  test_no_depth,
+		test_reads,
+		test_reads_at_the_end,
+		test_writes,
+		test_beyond_4_gib,
+		test_extreme_offsets,
+		test_errors,
+		test_counters,
+		test_longer_than_the_buffer,
+		test_other_descriptors,
+		test_short_reads,
+		test_no_depth,
 	};
 	Suite *suite = suite_create("io");
 

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define CASES 30000 /* of each property */
-#define WINDOW 512  /* bytes that the model looks at one by one */
+#define CASES  30000 /* of each property */
+#define WINDOW 512   /* bytes that the model looks at one by one */
 
 /* A generator of our own: the cases are the same everywhere. */
 static uint64_t draw(uint64_t *seed)
@@ -183,9 +183,8 @@ START_TEST(test_large_alignments)
 	ck_assert_uint_eq(p.head.length, (1ull << 31) - 1);
 	ck_assert_uint_eq(p.body.length, (1ull << 63) - (1ull << 32));
 	ck_assert_uint_eq(p.tail.length, (1ull << 31) - 1);
-	ck_assert_int_eq(range_widen((struct range){ 1, INT64_MAX - 1 }, 1u << 31, UINT64_MAX,
-				     &wide),
-			 0);
+	ck_assert_int_eq(
+		range_widen((struct range){ 1, INT64_MAX - 1 }, 1u << 31, UINT64_MAX, &wide), 0);
 	ck_assert_uint_eq(wide.offset, 0);
 	ck_assert_uint_eq(wide.length, 1ull << 63);
 }
