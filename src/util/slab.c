@@ -43,9 +43,9 @@ struct slab {
 	struct shard shard[];
 };
 
-static void *reserve(size_t bytes, int protection)
+static void *reserve(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -61,8 +61,8 @@ struct slab *slab_new(size_t object_size, unsigned shards, uint32_t max_objects)
 	slab->object_size = (object_size + 7) & ~(size_t)7;
 	slab->max_chunks = (max_objects + CHUNK_OBJECTS - 1) / CHUNK_OBJECTS;
 	slab->objects_bytes = (size_t)slab->max_chunks * CHUNK_OBJECTS * slab->object_size;
-	slab->objects = reserve(slab->objects_bytes, PROT_NONE);
-	slab->chunk = reserve(slab->max_chunks * sizeof(*slab->chunk), PROT_READ | PROT_WRITE);
+	slab->objects = reserve(slab->objects_bytes);
+	slab->chunk = calloc(slab->max_chunks, sizeof(*slab->chunk)); /* touched as far as used */
 	atomic_init(&slab->next_generation, 1);
 	pthread_mutex_init(&slab->grow, NULL);
 	slab->empty = NO_CHUNK;
@@ -84,8 +84,7 @@ struct slab *slab_free_all(struct slab *slab)
 		free(slab->chunk[i]);
 	if (slab->objects)
 		munmap(slab->objects, slab->objects_bytes);
-	if (slab->chunk)
-		munmap(slab->chunk, slab->max_chunks * sizeof(*slab->chunk));
+	free(slab->chunk);
 	for (unsigned i = 0; i < slab->shards; i++)
 		pthread_mutex_destroy(&slab->shard[i].lock);
 	pthread_mutex_destroy(&slab->grow);
