@@ -33,7 +33,7 @@ overdrive() { # ARGS...
 # The daemons that a test has left running: those with $T on their command line.
 daemons() {
 	local pid
-	for pid in $(pgrep -x overdrive); do
+	for pid in $(pgrep -x "${OVERDRIVE##*/}"); do
 		if tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$T/" && _alive "$pid"; then
 			echo "$pid"
 		fi
@@ -600,7 +600,7 @@ test_source_inside_mountpoint() {
 # binary has mounted it: or it stays for ever.
 abort_apart() {
 	local pid minor
-	for pid in $(pgrep -x overdrive); do
+	for pid in $(pgrep -x "${OVERDRIVE##*/}"); do
 		if [[ /proc/$pid/exe -ef $OVERDRIVE && ! /proc/$pid/ns/mnt -ef /proc/$$/ns/mnt ]]; then
 			minor=$(awk '$5 == "/usr" && / fuse\.overdrive / { sub(/.*:/, "", $3); print $3 }' \
 				"/proc/$pid/mountinfo" | tail -n 1)

@@ -214,6 +214,13 @@ START_TEST(test_turned_around)
 	err = tree_reach(&tree, b.node, true, &lease);
 	ck_assert_msg(err == 0 || err == -ESTALE || err == -ELOOP, "%d", err);
 	ck_assert_int_eq(err == 0, tree.source.by_handle);
+	if (!err)
+		tree_return(&tree, &lease);
+	close(a.fd);
+	close(b.fd);
+	close(again.fd);
+	tree_deinit(&tree);
+	source_deinit(&tree.source);
 }
 END_TEST
 
