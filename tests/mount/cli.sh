@@ -798,7 +798,8 @@ test_sigusr1_shows_requests() {
 	sleep 0.3
 	_alive "$OD_PID" || fail "SIGUSR1 ended it"
 	cleanup_fn thaw "$T/img"
-	(trap - EXIT ERR; sleep 30; thaw "$T/img") &
+	# Thaws even if the test hangs. Its sleep goes with it.
+	(trap - EXIT ERR; sleep 30 & trap 'kill $!' TERM; wait $!; thaw "$T/img") &
 	cleanup_fn kill $!
 	: >"$T/mark"
 	fsfreeze -f "$T/img"

@@ -523,7 +523,8 @@ test_slow_reads() {
 	hot_requests "$T/mnt/hot" >/dev/null
 	drops=$(drops)
 	cleanup_fn nbd_say "$T/pause" r
-	at_latest 90 nbd_say "$T/pause" r
+	at_latest 75 nbd_say "$T/pause" r
+	at_latest 60 kill -USR1 "$OD_PID" # what hangs, for the log
 	nbd_say "$T/pause" p
 	stat "$T/mnt/cold0/f1" >"$T/out.0" &
 	pids+=($!)

@@ -4,6 +4,7 @@
  */
 #include "io_fixture.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -144,10 +145,11 @@ END_TEST
 START_TEST(test_foreign_buffer)
 {
 	_Alignas(PAGE) static char low[PAGE];
-	_Alignas(PAGE) char high[PAGE];
+	char *high = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct pool_buffer buffer = { .size = PAGE, .chunk = 0 };
 	struct fixture f;
 
+	ck_assert_ptr_ne(high, MAP_FAILED);
 	if (!set_up(&f, _i, 8))
 		return;
 	read_pages(&f, 1);

@@ -18,23 +18,28 @@
 
 #define PAGE 4096u
 
-/* /proc/self/mem gives EIO where nothing is mapped, and so does write. */
+/*
+ * /proc/self/mem gives EIO where there is nothing: here behind the end of a mapped file, which,
+ * unlike a hole in the address space, nobody else fills meanwhile.
+ */
 START_TEST(test_eio)
 {
 	struct pool_buffer buffer;
 	struct fixture f;
 	uint64_t at;
 	char *map;
-	int fd;
+	int fd, file;
 
 	if (!set_up(&f, _i, 4))
 		return;
 	fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
-	map = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	file = memfd_create("two pages", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(file, 2 * PAGE), 0);
+	map = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	ck_assert_ptr_ne(map, MAP_FAILED);
-	memset(map, 'm', 4 * PAGE);
-	munmap(map + 2 * PAGE, 2 * PAGE);
+	close(file);
+	memset(map, 'm', 2 * PAGE);
 	at = (uint64_t)(uintptr_t)map;
 	buffer = lease(&f, 4 * PAGE);
 	ck_assert_int_eq(transfer(&f, IO_READ, fd, at + 2 * PAGE, PAGE, buffer), -EIO);
