@@ -391,7 +391,9 @@ hot_files() { # DIR
 at_latest() { # SECONDS CMD ARGS...
 	(
 		trap - EXIT ERR
-		sleep "$1"
+		sleep "$1" &
+		trap 'kill $!' TERM # else the sleep would outlive us
+		wait $!
 		"${@:2}"
 	) >/dev/null 2>&1 &
 	cleanup_fn end_process $!
@@ -412,7 +414,7 @@ frozen() { # FS
 	mkdir "$T/mnt" "$T/img/src/cold"
 	od_mount "$T/img/src" "$T/mnt"
 	hot_requests "$T/mnt/hot" >/dev/null
-	sync
+	sync -f "$T/img"
 	cleanup_fn thaw "$T/img"
 	at_latest 90 fsfreeze -u "$T/img"
 	fsfreeze -f "$T/img"
