@@ -88,14 +88,33 @@ static int change_owner(fuse_req_t req, int fd, const struct stat *attr, int to_
 				 AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
 }
 
-static int change_size(struct fs *fs, int fd, off_t size, struct fuse_file_info *fi)
+static bool has_writers(struct fs *fs, struct node *node)
 {
+	bool writers;
+
+	node_lock(fs->tree.nodes, node);
+	writers = node->open && node->open->writers;
+	node_unlock(fs->tree.nodes, node);
+	return writers;
+}
+
+static int change_size(struct fs *fs, struct node *node, int fd, off_t size,
+		       struct fuse_file_info *fi)
+{
+	autoclose int own = -1;
 	struct openfile *of = fi ? openfile_get(fs->tree.openfiles, fi->fh) : NULL;
 
-	/* The two differ in what they do to the times where the size is the same already (xfs). */
+	/*
+	 * ftruncate() and open(O_TRUNC) set the times also where the size is the same already,
+	 * truncate() does not (xfs, btrfs, tmpfs). The kernel tells the first by its file handle, but
+	 * not the other two from each other: to nothing, while somebody writes, it is the open.
+	 */
 	if (of && of->fd >= 0 && of->writer)
 		return or_errno(ftruncate(of->fd, size));
-	return or_errno(truncate(fd_name(fd).text, size));
+	if (size > 0 || !has_writers(fs, node))
+		return or_errno(truncate(fd_name(fd).text, size));
+	own = fs_reopen(fd, O_WRONLY | O_NONBLOCK);
+	return own < 0 ? own : or_errno(ftruncate(own, size));
 }
 
 static struct timespec new_time(const struct timespec *said, int to_set, int set, int now)
@@ -121,9 +140,10 @@ static int change_times(int fd, const struct stat *attr, int to_set)
 	(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE |     \
 	 FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
 
-static int change(fuse_req_t req, struct fs *fs, int fd, const struct stat *attr, int to_set,
+static int change(fuse_req_t req, struct node *node, int fd, const struct stat *attr, int to_set,
 		  struct fuse_file_info *fi)
 {
+	struct fs *fs = fs_of(req);
 	int err = 0;
 
 	fs_as_caller(req);
@@ -134,7 +154,7 @@ static int change(fuse_req_t req, struct fs *fs, int fd, const struct stat *attr
 		     !(to_set & SET_ANYTHING)))
 		err = change_owner(req, fd, attr, to_set);
 	if (!err && (to_set & FUSE_SET_ATTR_SIZE))
-		err = change_size(fs, fd, attr->st_size, fi);
+		err = change_size(fs, node, fd, attr->st_size, fi);
 	if (!err && (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)))
 		err = change_times(fd, attr, to_set);
 	fs_rest();
@@ -153,7 +173,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	worker_may_block(worker_self());
 	err = fs_reach(fs, node, &lease);
 	if (!err) {
-		err = change(req, fs, lease.fd, attr, to_set, fi);
+		err = change(req, node, lease.fd, attr, to_set, fi);
 		if (!err)
 			err = or_errno(statx(lease.fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
 					     TREE_STATX_MASK, &stx));
