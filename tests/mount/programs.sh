@@ -942,6 +942,7 @@ work_maildir() {
 work_logs() {
 	local w i
 	cd "$1"
+	: >log # or tail may come before there is one
 	for w in 1 2; do
 		for i in {1..500}; do echo "process $w wrote line $i, and it is long enough" >>log; done &
 	done
