@@ -5,43 +5,75 @@
 #include "config.h"
 #include "ctl/ctl.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-} commands[] = {
-	{"probe", ctl_probe, "probe [DIR] [--json] [--no-calibrate]\n"
-			     "                         what is under a directory, and what is made of it"},
-	{"stats", ctl_stats, "stats MOUNT [--json]   what a mount has done, in numbers"},
+static const struct ctl_command *const commands[] = {
+	&ctl_probe,
+	&ctl_stats,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void usage(FILE *to)
 {
-	fprintf(to, "Usage: overdrivectl COMMAND …\n\nCommands:\n");
+	fprintf(to, "Usage: overdrivectl COMMAND [OPTION…]\n\nCommands:\n");
 	for (unsigned i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %s\n", commands[i].help);
-	fprintf(to, "\n  --help, --version\n");
+		fprintf(to, "  %-8s %-12s %s\n", commands[i]->name, commands[i]->operands,
+			commands[i]->help);
+	fprintf(to, "\nOptions:\n"
+		    "  -h, --help            show this help; overdrivectl COMMAND --help: a command's\n"
+		    "  -V, --version         show the version\n"
+		    "\nExit status: 0 done, 1 wrong usage, 2 it could not be done, 130 interrupted.\n");
+}
+
+static const char *command_name(const void *from, unsigned i)
+{
+	(void)from;
+	return i < COMMANDS ? commands[i]->name : NULL;
+}
+
+static const struct ctl_command *find(const char *word)
+{
+	for (unsigned i = 0; i < COMMANDS; i++)
+		if (strcmp(word, commands[i]->name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	const struct ctl_command *command = find(word);
+	char help[] = "--help", *help_word = help;
+
+	if (command)
+		return ctl_run(command, argc - 2, argv + 2);
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+		printf("overdrivectl %s\n", OVERDRIVE_VERSION);
+		return CTL_DONE;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+		command = argc > 2 ? find(argv[2]) : NULL;
+		if (command)
+			return ctl_run(command, 1, &help_word);
+		usage(stdout);
+		return CTL_DONE;
+	}
+	if (*word)
+		fprintf(stderr, "overdrivectl: %s: no such %s%s (see overdrivectl --help)\n", word,
+			*word == '-' ? "option" : "command",
+			ctl_hint(word, command_name, NULL).text);
+	else
+		usage(stderr);
+	return CTL_USAGE;
 }
 
 int main(int argc, char **argv)
 {
-	const char *word = argc > 1 ? argv[1] : "";
+	int result = run(argc, argv);
 
-	for (unsigned i = 0; i < COMMANDS; i++)
-		if (strcmp(word, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
-	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
-		printf("overdrivectl %s\n", OVERDRIVE_VERSION);
-		return 0;
+	/* A full disk behind `> file` is a failure, too. */
+	if (fflush(stdout) != 0 && result == CTL_DONE) {
+		perror("overdrivectl: stdout");
+		return CTL_FAILED;
 	}
-	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-		usage(stdout);
-		return 0;
-	}
-	if (*word)
-		fprintf(stderr, "overdrivectl: %s: no such command\n", word);
-	usage(stderr);
-	return 1;
+	return result;
 }

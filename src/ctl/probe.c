@@ -69,7 +69,7 @@ static int open_dir(const char *dir)
 	return or_errno(fd);
 }
 
-static int run(const char *dir, bool json, const struct device_options *options)
+static int run(const char *dir, bool json, const struct device_options *how)
 {
 	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	autoclose int fd = open_dir(dir);
@@ -81,10 +81,10 @@ static int run(const char *dir, bool json, const struct device_options *options)
 	int err = fd < 0 ? fd : !device || !name ? -ENOMEM : 0;
 
 	if (!err)
-		err = device_probe_dir(device, &root, fd, options);
+		err = device_probe_dir(device, &root, fd, how);
 	if (err < 0) {
 		fprintf(stderr, "overdrivectl: %s: %s\n", dir, strerror(-err));
-		return 2;
+		return CTL_FAILED;
 	}
 	sys_clean(name);
 	host_probe(&host, &root);
@@ -93,28 +93,34 @@ static int run(const char *dir, bool json, const struct device_options *options)
 		probe_print_json(&report);
 	else
 		probe_print_text(&report);
-	return fflush(stdout) == 0 ? 0 : 2;
+	return CTL_DONE;
 }
 
-int ctl_probe(int argc, char **argv)
+enum { JSON, NO_CALIBRATE };
+
+static const struct ctl_option options[] = {
+	[JSON] = {"--json", NULL, "as JSON"},
+	[NO_CALIBRATE] = {"--no-calibrate", NULL, "don't measure the disk (150 ms and 16 MiB at most)"},
+	{NULL, NULL, NULL},
+};
+
+static int probe(const struct ctl_args *args)
 {
-	struct device_options options = {.calibrate = true, .cache_dir = CACHE_DIR};
-	const char *dir = NULL;
-	bool json = false, bad = false;
+	struct device_options how = {
+		.calibrate = !args->option[NO_CALIBRATE],
+		.cache_dir = CACHE_DIR,
+	};
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if (strcmp(argv[i], "--no-calibrate") == 0)
-			options.calibrate = false;
-		else if (!dir && argv[i][0] != '-' && argv[i][0])
-			dir = argv[i];
-		else
-			bad = true;
-	}
-	if (bad) {
-		fprintf(stderr, "Usage: overdrivectl probe [DIR] [--json] [--no-calibrate]\n");
-		return 1;
-	}
-	return run(dir ? dir : ".", json, &options);
+	return run(args->operands ? args->operand[0] : ".", args->option[JSON], &how);
 }
+
+const struct ctl_command ctl_probe = {
+	.name = "probe",
+	.help = "what is under a directory, and what is made of it",
+	.operands = "[DIR]",
+	.max_operands = 1,
+	.options = options,
+	.more = "DIR is the present directory unless said otherwise. What was measured of a disk is kept\n"
+		"in " CACHE_DIR " until the machine restarts.\n",
+	.run = probe,
+};

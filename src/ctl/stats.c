@@ -128,47 +128,44 @@ static int ask(const char *mount, struct stats_snapshot *s)
 
 	if (fd < 0) {
 		fprintf(stderr, "overdrivectl: %s: %s\n", mount, strerror(errno));
-		return 2;
+		return CTL_FAILED;
 	}
 	if (ioctl(fd, OVERDRIVE_IOC_STATS, s) == 0)
-		return 0;
+		return CTL_DONE;
 	if (errno == EPERM)
 		fprintf(stderr, "overdrivectl: %s: only root and the user who mounted it may ask\n",
 			mount);
 	else
 		fprintf(stderr, "overdrivectl: %s: not the root directory of an overdrive mount "
 			"(or one of another version): %s\n", mount, strerror(errno));
-	return 2;
+	return CTL_FAILED;
 }
 
-int ctl_stats(int argc, char **argv)
+enum { JSON };
+
+static const struct ctl_option options[] = {
+	[JSON] = {"--json", NULL, "as JSON"},
+	{NULL, NULL, NULL},
+};
+
+static int stats(const struct ctl_args *args)
 {
 	autofree struct stats_snapshot *s = calloc(1, sizeof(*s));
-	const char *mount = NULL;
-	const char *bad = NULL;
-	bool json = false;
-	int result;
+	int result = s ? ask(args->operand[0], s) : CTL_FAILED;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if (!mount && argv[i][0] != '-')
-			mount = argv[i];
-		else
-			bad = argv[i];
-	}
-	if (!mount || bad) {
-		if (bad)
-			fprintf(stderr, "overdrivectl stats: %s: not expected here\n", bad);
-		fprintf(stderr, "Usage: overdrivectl stats MOUNT [--json]\n");
-		return 1;
-	}
-	if (!s)
-		return 2;
-	result = ask(mount, s);
-	if (!result && json)
+	if (result == CTL_DONE && args->option[JSON])
 		print_json(s);
-	else if (!result)
+	else if (result == CTL_DONE)
 		print_text(s);
 	return result;
 }
+
+const struct ctl_command ctl_stats = {
+	.name = "stats",
+	.help = "what a mount has done, in numbers",
+	.operands = "MOUNT",
+	.min_operands = 1,
+	.max_operands = 1,
+	.options = options,
+	.run = stats,
+};
