@@ -170,7 +170,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct statx stx;
 	int err;
 
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	err = fs_reach(fs, node, &lease);
 	if (!err) {
 		err = change(req, node, lease.fd, attr, to_set, fi);
@@ -205,7 +205,7 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs st;
 	int err;
 
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	/* The node's own figures: they differ where project quotas bound a directory. */
 	err = fs_reach(fs, fs_node(fs, ino), &lease);
 	if (!err)

@@ -87,7 +87,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent_ino, const char *name, mode_t m
 	struct fd_lease lease;
 	int err;
 
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	err = openfile_room(fs->tree.openfiles, false);
 	if (!err)
 		err = fs_reach(fs, parent, &lease);
@@ -115,7 +115,7 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_
 		reply_err(req, -ENOSYS);
 		return;
 	}
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	err = openfile_room(fs->tree.openfiles, false);
 	if (!err)
 		err = fs_reach(fs, parent, &lease);

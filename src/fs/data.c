@@ -40,7 +40,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	ssize_t n = 0;
 	int fd;
 
-	worker_may_block(w);
+	worker_might_block(w);
 	fd = fs_file_fd(fs, ino, fi);
 	if (fd < 0 || !of) {
 		reply_err(req, fd < 0 ? fd : -EBADF);
@@ -89,7 +89,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	int err = 0;
 
 	(void)ino;
-	worker_may_block(w);
+	worker_might_block(w);
 	if (!of || of->fd < 0) {
 		reply_err(req, -EBADF);
 		return;
@@ -123,7 +123,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_err(req, 0);
 		return;
 	}
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	copy = fcntl(of->fd, F_DUPFD_CLOEXEC, 0);
 	reply_err(req, copy < 0 ? -errno : or_errno(close(copy)));
 }
@@ -156,7 +156,7 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 	off_t found = -1;
 	int fd;
 
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	fd = fs_file_fd(fs_of(req), ino, fi);
 	if (fd >= 0)
 		found = lseek(fd, off, whence);

@@ -190,7 +190,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 		reply_err(req, -EBADF);
 		return;
 	}
-	worker_may_block(w);
+	worker_might_block(w);
 	pthread_mutex_lock(&l.of->dir->lock);
 	err = go_to(l.of, off);
 	if (!err)

@@ -106,7 +106,7 @@ static void pass_on(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, struct fus
 		reply_err(req, -ENOTTY);
 		return;
 	}
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	fd = fs_file_fd(fs_of(req), ino, fi);
 	if (fd < 0) {
 		reply_err(req, fd);

@@ -41,7 +41,7 @@ static void forget(struct fs *fs, fuse_ino_t ino, uint64_t lookups)
 	node_unlock(fs->tree.nodes, node);
 	/* Letting go of a deleted object frees its blocks, which may take its time. */
 	if (pinned)
-		worker_may_block(worker_self());
+		worker_might_block(worker_self());
 	node_forget(fs->tree.nodes, node, lookups);
 }
 

@@ -18,7 +18,7 @@ static int parent_reach(struct parent *p, fuse_req_t req, fuse_ino_t ino)
 	p->fs = fs_of(req);
 	p->node = fs_node(p->fs, ino);
 	p->lease = FD_LEASE_NONE;
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	return fs_reach(p->fs, p->node, &p->lease);
 }
 
@@ -35,7 +35,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	ssize_t n = -1;
 	int err;
 
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	err = fs_reach(fs, fs_node(fs, ino), &lease);
 	if (!err) {
 		n = readlinkat(lease.fd, "", target, PATH_MAX);

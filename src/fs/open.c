@@ -78,7 +78,7 @@ static int real_open(fuse_req_t req, int path_fd, int flags)
 
 	if (fd)
 		return fd;
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	fs_as_caller(req);
 	fd = fs_reopen(path_fd, flags_for_source(flags));
 	fs_rest();
@@ -127,7 +127,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	/* The last close of a deleted file frees its blocks. */
 	if (of && of->fd >= 0)
-		worker_may_block(worker_self());
+		worker_might_block(worker_self());
 	open_undo(fs, ino, fi->fh);
 	reply_err(req, 0);
 }

@@ -100,7 +100,7 @@ int fs_reach(struct fs *fs, struct node *node, struct fd_lease *lease)
 	err = tree_reach(&fs->tree, node, false, lease);
 	if (err != -EAGAIN)
 		return err;
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	return tree_reach(&fs->tree, node, true, lease);
 }
 
@@ -111,7 +111,7 @@ int fs_lookup(struct fs *fs, struct node *parent, int directory, const char *nam
 
 	if (err != -EAGAIN)
 		return err;
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	return tree_lookup(&fs->tree, parent, directory, name, true, child);
 }
 

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/session.h"
 
-#include <linux/futex.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 
+#include "fs/lookout.h"
 #include "stats/opname.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/futex.h"
 #include "util/log.h"
+#include "util/task.h"
 
 /*
  * Each program that waits for a stalled disk holds one worker; the bound is there to notice a leak,
@@ -40,9 +41,11 @@ struct session {
 	_Atomic uint32_t lead; /* futex: 1 while somebody leads */
 	_Atomic uint32_t idle; /* workers that wait for the lead, or are about to */
 	_Atomic uint32_t threads;
+	_Atomic int leader; /* its thread's id, for the lookout */
 	_Atomic bool ended;
 	_Atomic int error;
 	_Atomic bool dozing; /* the housekeeper wants to hear of the next request */
+	struct lookout lookout;
 	int done, ready, wake; /* eventfds */
 	pthread_mutex_t lock; /* guards `workers` and `spare` */
 	struct worker *workers; /* all there ever were; those not running are spare */
@@ -56,18 +59,6 @@ static _Thread_local struct worker *self;
 struct worker *worker_self(void)
 {
 	return self;
-}
-
-/* False: nobody woke us within the time. */
-static bool futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
-{
-	return syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0) == 0 ||
-	       errno != ETIMEDOUT;
-}
-
-static void futex_wake(_Atomic uint32_t *word, int n)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
 }
 
 static bool try_lead(struct session *s)
@@ -110,19 +101,55 @@ static bool take_lead(struct session *s)
 
 static int worker_spawn(struct session *s);
 
-void worker_may_block(struct worker *w)
+/* The lead, which nobody but the caller has, goes to somebody who is not busy. */
+static void hand_over(void *argument)
 {
-	struct session *s = w->session;
+	struct session *s = argument;
 
-	if (!w->leading)
-		return;
-	w->leading = false;
-	stats_add(&w->stats->events[STATS_HANDED_OVER], 1);
 	atomic_store(&s->lead, 0);
 	if (atomic_load(&s->idle))
 		futex_wake(&s->lead, 1);
 	else
 		worker_spawn(s); /* if that fails, whoever finishes first takes the lead */
+}
+
+/* Whether the worker still leads after a section, if it was in one. */
+static bool leave_section(struct worker *w)
+{
+	if (w->section && !lookout_close(&w->session->lookout, w->section)) {
+		w->leading = false;
+		stats_add(&w->stats->events[STATS_HANDED_OVER], 1);
+	}
+	w->section = 0;
+	return w->leading;
+}
+
+void worker_may_block(struct worker *w)
+{
+	if (!leave_section(w))
+		return;
+	w->leading = false;
+	stats_add(&w->stats->events[STATS_HANDED_OVER], 1);
+	hand_over(w->session);
+}
+
+void worker_might_block(struct worker *w)
+{
+	if (!w->leading || w->section)
+		return;
+	w->section = lookout_open(&w->session->lookout,
+				  atomic_load_explicit(&w->opcode, memory_order_relaxed),
+				  atomic_load_explicit(&w->started_ns, memory_order_relaxed));
+	if (!w->section)
+		worker_may_block(w);
+}
+
+/* A leader that was preempted is running, for the kernel, and no other would get a CPU sooner. */
+static bool leader_waits(void *argument)
+{
+	struct session *s = argument;
+
+	return task_state(s->fs->tree.source.proc, atomic_load(&s->leader)) != 'R';
 }
 
 static void end(struct session *s, int error)
@@ -187,6 +214,8 @@ static void process(struct session *s, struct worker *w, size_t size)
 	fuse_session_process_buf(s->fs->fuse, &buf);
 	creds_rest(&w->creds);
 	elapsed = clock_ns() - start;
+	if (!leave_section(w) && elapsed >= LOOKOUT_PATIENCE)
+		lookout_waited(&s->lookout, h.opcode, start + elapsed);
 	atomic_store_explicit(&w->started_ns, 0, memory_order_relaxed);
 	stats_request(w->stats, h.opcode, w->err, elapsed);
 	if (s->fs->options->debug)
@@ -203,8 +232,10 @@ static void serve(struct session *s, struct worker *w)
 {
 	/* Who started the worker has counted it as idle, so that nobody starts another meanwhile. */
 	for (w->leading = wait_for_lead(s); w->leading; w->leading = w->leading || take_lead(s)) {
-		ssize_t n = receive(s, w);
+		ssize_t n;
 
+		atomic_store_explicit(&s->leader, w->tid, memory_order_relaxed);
+		n = receive(s, w);
 		if (n <= 0) {
 			end(s, (int)n);
 			return;
@@ -236,6 +267,8 @@ static void *worker_main(void *argument)
 
 	self = w;
 	w->leading = false;
+	w->section = 0;
+	w->tid = gettid();
 	/* The kernel must not wait for us when it needs memory to write our dirty pages back. Needs
 	 * CAP_SYS_RESOURCE; without it we are as well off as other daemons. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
@@ -338,6 +371,7 @@ struct session *session_free(struct session *s)
 {
 	if (!s)
 		return NULL;
+	lookout_stop(&s->lookout);
 	while (s->workers) {
 		struct worker *w = s->workers;
 
@@ -359,8 +393,13 @@ struct session *session_free(struct session *s)
 
 int session_start(struct session *s)
 {
-	int err = 0;
+	static const struct lookout_calls calls = {leader_waits, hand_over};
+	int err = lookout_start(&s->lookout, &calls, s);
 
+	if (err) {
+		log_line(LOG_WARNING, "requests are handed over at once: %s", strerror(-err));
+		err = 0;
+	}
 	for (unsigned i = 0; i < FIRST_WORKERS && !err; i++)
 		err = worker_spawn(s);
 	return err;
@@ -395,6 +434,7 @@ int session_join(struct session *s)
 {
 	uint64_t count;
 
+	lookout_stop(&s->lookout); /* it might start another worker */
 	/* Posted by the last worker; the read is also what orders its work before ours. */
 	do
 		if (read(s->done, &count, sizeof(count)) < 0 && errno != EINTR)

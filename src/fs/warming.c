@@ -66,7 +66,7 @@ void warming_opened(struct fs *fs, struct node *node)
 		return;
 	if (fstat(lease.fd, &st) == 0 && st.st_size >= (off_t)WARM_MIN_SIZE &&
 	    !warm_watches(fs->warm, node->id)) {
-		worker_may_block(worker_self());
+		worker_might_block(worker_self());
 		fd = fs_reopen(lease.fd, O_RDONLY | O_NOATIME);
 	}
 	tree_return(&fs->tree, &lease);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A worker thread. One worker at a time leads: it receives requests and answers them itself for as
- * long as it need not wait. Before a worker may have to wait for the disk it hands the lead to
- * another (worker_may_block), so that a slow request never holds up others.
+ * long as it need not wait. Before a worker waits for long it hands the lead to another
+ * (worker_may_block). Where it seldom waits it only says so (worker_might_block), and loses the lead
+ * if it does wait (lookout.h). So a slow request never holds up others.
  */
 #pragma once
 
@@ -27,6 +28,8 @@ struct worker {
 	char *in;  /* requests are received here */
 	char *out; /* WORKER_MAX_DATA bytes for a reply, page-aligned */
 	bool leading;
+	uint64_t section; /* 0, or what might wait since then (lookout.h); `leading` is unsure then */
+	int tid;
 	int err; /* positive errno of the last reply */
 	/* What it is doing, for SIGUSR1; started_ns 0: nothing. */
 	_Atomic uint64_t started_ns, unique, nodeid;
@@ -36,5 +39,7 @@ struct worker {
 /* The calling thread's worker; every handler runs in one. */
 struct worker *worker_self(void);
 
-/* Another worker receives from here on. Cheap when it has been said before in this request. */
+/* Another worker receives from here on: for what waits long. Costs a wake-up. */
 void worker_may_block(struct worker *worker);
+/* The rest of this request might wait for the disk, but mostly does not: then it costs nothing. */
+void worker_might_block(struct worker *worker);

@@ -15,7 +15,7 @@ static int reach_xattr(fuse_req_t req, fuse_ino_t ino, struct fd_lease *lease)
 {
 	struct fs *fs = fs_of(req);
 
-	worker_may_block(worker_self());
+	worker_might_block(worker_self());
 	return fs_reach(fs, fs_node(fs, ino), lease);
 }
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What /proc tells about a thread. */
+#include <check.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/task.h"
+
+START_TEST(states)
+{
+	ck_assert_int_eq(task_parse_state("17 (overdrive) S 1 17 17 0"), 'S');
+	ck_assert_int_eq(task_parse_state("17 (a) R (b) D 1 17"), 'D');
+	ck_assert_int_eq(task_parse_state("17 (x"), 0);
+	ck_assert_int_eq(task_parse_state("17 (x)"), 0);
+	ck_assert_int_eq(task_parse_state("17 (x) "), 0);
+	ck_assert_int_eq(task_parse_state(""), 0);
+}
+END_TEST
+
+START_TEST(times)
+{
+	struct task_times t;
+
+	ck_assert(task_parse_times("123 456 7\n", &t));
+	ck_assert_uint_eq(t.running, 123);
+	ck_assert_uint_eq(t.delayed, 456);
+	ck_assert(!task_parse_times("123\n", &t));
+	ck_assert(!task_parse_times("", &t));
+}
+END_TEST
+
+START_TEST(own)
+{
+	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	ck_assert_int_ge(proc, 0);
+	/* Whoever reads his own state is running. */
+	ck_assert_int_eq(task_state(proc, gettid()), 'R');
+	ck_assert_int_eq(task_state(proc, -1), 0);
+	close(proc);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("task");
+	TCase *tcase = tcase_create("task");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(tcase, states);
+	tcase_add_test(tcase, times);
+	tcase_add_test(tcase, own);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
