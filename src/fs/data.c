@@ -2,6 +2,7 @@
 /* The data of open files, as far as the kernel does not move it itself (passthrough). */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/uio.h>
 
 #include "fs/ops.h"
 #include "util/cleanup.h"
@@ -9,15 +10,20 @@
 /* How much a copy does before it answers: the caller comes again, and can be interrupted. */
 #define COPY_PIECE (8u << 20)
 
-/* fcntl(F_SETFL) on the caller's descriptor shows only in the flags of his next request. */
+/*
+ * fcntl(F_SETFL) on the caller's descriptor shows only in the flags of his next request. O_APPEND
+ * is not followed: it goes with each write (RWF_APPEND), so that a page stored through mmap is never
+ * appended (open_attach()).
+ */
 static void follow_flags(struct openfile *of, int flags)
 {
-	const int changeable = O_APPEND | O_DIRECT;
+	int now;
 
-	if (((of->flags ^ flags) & changeable) == 0)
+	if (((of->flags ^ flags) & O_DIRECT) == 0)
 		return;
-	if (fcntl(of->fd, F_SETFL, (of->flags & ~changeable) | (flags & changeable)) == 0)
-		of->flags = (of->flags & ~changeable) | (flags & changeable);
+	now = fcntl(of->fd, F_GETFL);
+	if (now >= 0 && fcntl(of->fd, F_SETFL, (now & ~O_DIRECT) | (flags & O_DIRECT)) == 0)
+		of->flags = (of->flags & ~O_DIRECT) | (flags & O_DIRECT);
 }
 
 /*
@@ -79,14 +85,52 @@ static int become_writer(fuse_req_t req, int fd, const struct fuse_file_info *fi
 	return 0;
 }
 
+/*
+ * All of it, unless the filesystem ends it with an error. The kernel makes an EIO of a short answer
+ * to a write through its cache, so the error is asked for by writing on. Bytes, or -errno when there
+ * are none.
+ */
+static ssize_t write_all(int fd, const char *buf, size_t size, off_t off, int flags)
+{
+	size_t done = 0;
+	ssize_t n = 1;
+
+	while (done < size && n > 0) {
+		struct iovec rest = {.iov_base = (void *)(buf + done), .iov_len = size - done};
+
+		n = pwritev2(fd, &rest, 1, off + (off_t)done, flags);
+		if (n > 0)
+			done += (size_t)n;
+	}
+	return n < 0 && !done ? -errno : (ssize_t)done;
+}
+
+/*
+ * The page cache writes what was stored through mmap: the caller is unknown, and the end of the
+ * file need not be aligned. So a descriptor with O_DIRECT is opened once more without.
+ */
+static ssize_t write_back(struct worker *w, struct openfile *of, const char *buf, size_t size,
+			  off_t off)
+{
+	autoclose int plain = -1;
+
+	if (of->flags & O_DIRECT) {
+		fs_rest();
+		plain = fs_reopen(of->fd, O_WRONLY | O_NONBLOCK);
+		if (plain < 0)
+			follow_flags(of, 0);
+	}
+	creds_writeback(&w->creds);
+	return write_all(plain >= 0 ? plain : of->fd, buf, size, off, 0);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
 	struct worker *w = worker_self();
-	ssize_t n = 0;
-	int err = 0;
+	ssize_t n;
 
 	(void)ino;
 	worker_might_block(w);
@@ -94,18 +138,17 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		reply_err(req, -EBADF);
 		return;
 	}
-	if (fi->writepage) { /* stored through mmap: the caller is unknown */
-		creds_writeback(&w->creds);
+	if (fi->writepage) {
+		n = write_back(w, of, buf, size, off);
 	} else {
 		follow_flags(of, fi->flags);
-		err = become_writer(req, of->fd, fi);
+		n = become_writer(req, of->fd, fi);
+		if (!n)
+			n = write_all(of->fd, buf, size, off,
+				      fi->flags & O_APPEND ? RWF_APPEND : 0);
 	}
-	if (!err) {
-		n = pwrite(of->fd, buf, size, off);
-		err = n < 0 ? -errno : 0;
-	}
-	if (err) {
-		reply_err(req, err);
+	if (n < 0) {
+		reply_err(req, (int)n);
 		return;
 	}
 	stats_add(&w->stats->bytes[STATS_WRITE_CACHED], (uint64_t)n);

@@ -32,6 +32,18 @@ static bool needs_real_open(struct fs *fs, int flags)
 	       !fs->tree.kernel.has[KERNEL_PASSTHROUGH_PATH];
 }
 
+/*
+ * Each write says by itself that it appends: a page that was stored through mmap must not. Where
+ * the file is append-only (chattr +a), the kernel refuses, and every write to it appends.
+ */
+static void lift_append(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		fcntl(fd, F_SETFL, flags & ~O_APPEND);
+}
+
 int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fuse_file_info *fi)
 {
 	struct stats_block *stats = worker_self()->stats;
@@ -50,8 +62,11 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 	fi->noflush = !of->writer;
 	fi->backing_id = id;
 	/* Readers on the kernel way need no descriptor. */
-	if (real && (of->writer || of->way == WAY_CACHED))
+	if (real && (of->writer || of->way == WAY_CACHED)) {
+		if (fi->flags & O_APPEND)
+			lift_append(*fd);
 		openfile_keep(fs->tree.openfiles, of, steal_fd(fd));
+	}
 	if (of->way == WAY_CACHED)
 		fi->keep_cache = revalidate_at_open(fs, node, of);
 	else /* what FUSE's page cache may hold of it is not looked after from here on */

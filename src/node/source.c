@@ -2,6 +2,7 @@
 #include "node/source.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -109,7 +110,8 @@ int source_open(struct source *s, const struct kernel *k, const char *path, char
 		snprintf(err, err_size, "/proc: %s; overdrive needs it mounted", strerror(errno));
 		return result;
 	}
-	s->by_handle = handles_work(s->root);
+	/* A FUSE daemon may forget what a handle names (GlusterFS: files seemed to shrink). */
+	s->by_handle = s->filesystem != FUSE_SUPER_MAGIC && handles_work(s->root);
 	return 0;
 }
 

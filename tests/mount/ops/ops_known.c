@@ -119,6 +119,24 @@ static void known_rwf(struct ops *o)
 }
 
 /* O_DIRECT, set when the file is open already. */
+/* Appending no more: what was opened with O_APPEND, beneath, goes on to. */
+static void known_setfl_append(struct ops *o)
+{
+	int fd;
+
+	ops_mk(o, "f", "0123456789");
+	fd = ops_open(o, "f", O_RDWR | O_APPEND);
+	TRY(o, write(fd, "+", 1));
+	TRY(o, fcntl(fd, F_SETFL, 0));
+	TRY(o, pwrite(fd, "ab", 2, 4));
+	ops_content(o, "not appended", fd);
+	TRY(o, fcntl(fd, F_SETFL, O_APPEND));
+	TRY(o, pwrite(fd, "cd", 2, 4));
+	TRY(o, ftruncate(fd, 10));
+	TRY(o, pwrite(fd, "ef", 2, 4));
+	SHOWFD(o, fd);
+}
+
 static void known_setfl_direct(struct ops *o)
 {
 	char *buf = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -262,6 +280,7 @@ const struct scenario known_scenarios[] = {
 	{ "known_statx", known_statx, OPS_BOTH },
 	{ "known_epoll", known_epoll, OPS_BOTH },
 	{ "known_rwf", known_rwf, OPS_BOTH },
+	{ "known_setfl_append", known_setfl_append, OPS_BOTH },
 	{ "known_setfl_direct", known_setfl_direct, OPS_BOTH },
 	{ "known_flags", known_flags, OPS_BOTH },
 	{ "known_seek", known_seek, OPS_BOTH },

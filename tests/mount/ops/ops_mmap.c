@@ -253,9 +253,55 @@ static void mmap_holes(struct ops *o)
 	ops_content_path(o, "content", "f");
 }
 
+/* Stores into a mapping of an appending descriptor stay where they were made. */
+static void mmap_append(struct ops *o)
+{
+	int fd;
+	char *p;
+
+	ops_mk_sized(o, "f", SIZE);
+	fd = ops_open(o, "f", O_RDWR | O_APPEND);
+	p = map_file(o, "mmap", fd, PROT_READ | PROT_WRITE, MAP_SHARED);
+	memcpy(p + 100, "stored", 6);
+	TRY(o, msync(p, SIZE, MS_SYNC));
+	SHOWFD(o, fd);
+	memcpy(p + 9000, "stored, too", 11);
+	TRY(o, write(fd, "appended", 8));
+	memcpy(p + SIZE - 4, "last", 4);
+	TRY(o, msync(p, SIZE, MS_SYNC));
+	TRY(o, fsync(fd));
+	SHOWFD(o, fd);
+	ops_content(o, "content", fd);
+	memcpy(p + 200, "once more", 9);
+	TRY(o, munmap(p, SIZE));
+	TRY(o, close(fd));
+	SHOW(o, "f");
+	ops_content_path(o, "content", "f");
+}
+
+/* The last page of a file that ends anywhere, stored through a descriptor with O_DIRECT. */
+static void mmap_direct(struct ops *o)
+{
+	int fd;
+	char *p;
+
+	ops_mk_sized(o, "f", SIZE);
+	fd = FD(o, open("f", O_RDWR | O_DIRECT));
+	p = map_file(o, "mmap", fd, PROT_READ | PROT_WRITE, MAP_SHARED);
+	memcpy(p + 100, "stored", 6);
+	memcpy(p + SIZE - 4, "last", 4);
+	TRY(o, msync(p, SIZE, MS_SYNC));
+	TRY(o, fsync(fd));
+	SHOWFD(o, fd);
+	TRY(o, munmap(p, SIZE));
+	TRY(o, close(fd));
+	ops_content_path(o, "content", "f");
+}
+
 const struct scenario mmap_scenarios[] = {
 	{ "mmap_shared", mmap_shared, OPS_BOTH },   { "mmap_times", mmap_times, OPS_BOTH },
 	{ "mmap_private", mmap_private, OPS_BOTH }, { "mmap_truncate", mmap_truncate, OPS_BOTH },
 	{ "mmap_errors", mmap_errors, OPS_BOTH },   { "mmap_processes", mmap_processes, OPS_BOTH },
-	{ "mmap_holes", mmap_holes, OPS_BOTH },	    { 0 },
+	{ "mmap_holes", mmap_holes, OPS_BOTH },	    { "mmap_append", mmap_append, OPS_BOTH },
+	{ "mmap_direct", mmap_direct, OPS_BOTH },   { 0 },
 };
