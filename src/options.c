@@ -39,6 +39,7 @@ void options_deinit(struct options *o)
 	free(o->mountpoint);
 	free(o->fsname);
 	free(o->subtype);
+	free(o->said);
 	options_init(o);
 }
 

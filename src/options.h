@@ -50,6 +50,10 @@ struct options {
 	bool debug;
 	bool show_help;				/* the rest of the command line was not read */
 	bool show_version;			/* likewise */
+	bool sloppy;				/* options that are not known are ignored */
+	/* What -o said of overdrive's and FUSE's own options, "exclusive,attr_timeout=2"; the last
+	 * word on each, without names (fsname, subtype), which show in mountinfo. NULL: nothing. */
+	char *said;
 
 	/*
 	 * mount(8)'s flags. AUTO: taken over from SOURCE's own mount. mount(8) always tells its

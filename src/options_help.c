@@ -94,7 +94,7 @@ static const struct option_def table[] = {
 	IGNORED("comment", "TEXT"),
 	IGNORED("x-*", "VALUE"),
 	IGNORED("X-*", "VALUE"),
-	REFUSED("remount", "not supported yet; umount, then mount again with the new options"),
+	REFUSED("remount", "ask mount(8): mount -o remount,ro|rw MOUNTPOINT; all else needs umount and mount"),
 };
 
 static const struct option_flag flags[] = {
@@ -105,7 +105,7 @@ static const struct option_flag flags[] = {
 	{ 'h', "help", NULL, offsetof(struct options, show_help), "show this help" },
 	/* What mount(8) passes on to its helpers. */
 	{ 'n', NULL, NULL, 0, "ignored" },
-	{ 's', NULL, NULL, 0, "ignored" },
+	{ 's', NULL, NULL, offsetof(struct options, sloppy), "ignore options that are not known" },
 	{ 'v', NULL, NULL, 0, "ignored" },
 	{ 't', NULL, "TYPE", 0, "ignored" },
 };

@@ -112,6 +112,44 @@ static const struct option_def *nearest_option(const struct option_word *w)
 	return best;
 }
 
+/* Takes the option's earlier word out of the list, in place. */
+static void forget(char *list, const struct option_word *w)
+{
+	char *word = list, *end;
+
+	for (; *word; word = end) {
+		end = word + strcspn(word, ",");
+		end += *end == ',';
+		if (!strncmp(word, w->text, w->name_len) &&
+		    strchr("=,", word[w->name_len]) /* or the end */) {
+			memmove(word, end, strlen(end) + 1);
+			break;
+		}
+	}
+	end = list + strlen(list);
+	if (end > list && end[-1] == ',')
+		end[-1] = '\0';
+}
+
+/* Notes the word for who asks later which options are in force. */
+static int remember(struct parse *p, const struct option_def *def, const struct option_word *w)
+{
+	char *list;
+
+	if (def->group != OPTION_GROUP_OWN && def->group != OPTION_GROUP_FUSE)
+		return 0;
+	if (def->type == OPTION_STRING)
+		return 0;
+	if (p->o->said)
+		forget(p->o->said, w);
+	if (asprintf(&list, "%s%s%s", p->o->said ? p->o->said : "",
+		     p->o->said && *p->o->said ? "," : "", w->text) < 0)
+		return parse_fail_memory(p);
+	free(p->o->said);
+	p->o->said = list;
+	return 0;
+}
+
 static int fail_unknown(struct parse *p, const struct option_word *w)
 {
 	const struct option_def *near = nearest_option(w);
@@ -234,13 +272,33 @@ static int set_choice(struct parse *p, const struct option_def *def, const struc
 			  expected_choices(def, buf, sizeof(buf)));
 }
 
+static int store(struct parse *p, const struct option_def *def, const struct option_word *w)
+{
+	switch (def->type) {
+	case OPTION_FLAG:
+		*(int *)((char *)p->o + def->target) = def->set;
+		return 0;
+	case OPTION_SECONDS:
+		return set_seconds(p, def, w);
+	case OPTION_STRING:
+		return parse_set_string(p, (char **)((char *)p->o + def->target), w->value);
+	case OPTION_CHOICE:
+		return set_choice(p, def, w);
+	case OPTION_IGNORED:
+	case OPTION_REFUSED:
+		break;
+	}
+	return 0;
+}
+
 int option_word_apply(struct parse *p, const char *text)
 {
+	int ret;
 	const struct option_word w = option_word_split(text);
 	const struct option_def *def = option_word_find(&w);
 
 	if (!def)
-		return fail_unknown(p, &w);
+		return p->o->sloppy ? 0 : fail_unknown(p, &w);
 	if (def->type == OPTION_REFUSED)
 		return parse_fail(p, "%s: %s", QUOTE(text), def->help);
 	if (w.value && !takes_value(def))
@@ -249,20 +307,6 @@ int option_word_apply(struct parse *p, const char *text)
 		return 0;
 	if (takes_value(def) && (!w.value || !*w.value))
 		return fail_no_value(p, def, &w);
-
-	switch (def->type) {
-	case OPTION_FLAG:
-		*(int *)((char *)p->o + def->target) = def->set;
-		return 0;
-	case OPTION_SECONDS:
-		return set_seconds(p, def, &w);
-	case OPTION_STRING:
-		return parse_set_string(p, (char **)((char *)p->o + def->target), w.value);
-	case OPTION_CHOICE:
-		return set_choice(p, def, &w);
-	case OPTION_IGNORED:
-	case OPTION_REFUSED:
-		break;
-	}
-	return 0;
+	ret = store(p, def, &w);
+	return ret ? ret : remember(p, def, &w);
 }

@@ -297,6 +297,108 @@ od_release() { # MOUNTPOINT [PID]
 	fi
 }
 
+# --- the command itself, in the background as users run it -----------------------
+
+# $T with a SOURCE (src) that has something in it, and a MOUNTPOINT (mnt).
+setup() { # [FS]
+	need_fuse
+	scratch
+	if [[ -n ${1-} ]]; then
+		make_fs "$1" 256M "$T/img"
+		mkdir "$T/img/src"
+		ln -s img/src "$T/src"
+	else
+		mkdir "$T/src"
+	fi
+	SRC=$(realpath "$T/src") MNT=$T/mnt
+	mkdir "$MNT" "$SRC/dir"
+	echo content >"$SRC/file"
+	echo below >"$SRC/dir/below"
+	ln -s file "$SRC/link"
+}
+
+overdrive() { # ARGS...
+	timeout 30 "$OVERDRIVE" "$@" </dev/null
+}
+
+# The daemons that a test has left running: those with $T on their command line.
+daemons() {
+	local pid
+	for pid in $(pgrep -x "${OVERDRIVE##*/}"); do
+		if tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$T/" && _alive "$pid"; then
+			echo "$pid"
+		fi
+	done
+}
+
+no_daemons() {
+	local end=$((SECONDS + 11))
+	while [[ -n $(daemons) ]]; do
+		((SECONDS < end)) || fail "still running: $(daemons)"
+		sleep 0.02
+	done
+}
+
+end_daemons() { # at exit
+	local pid
+	for pid in $(daemons); do
+		echo "# left running: $pid" >&2
+		kill -KILL "$pid"
+	done
+}
+
+# Cleans up after mounts made by overdrive() at these places.
+releases() { # MOUNTPOINT...
+	cleanup_fn end_daemons
+	local mp
+	for mp; do cleanup_fn od_release "$mp"; done
+}
+
+mounted() { # MOUNTPOINT: by overdrive
+	[[ -n $(od_mounts "$1") ]]
+}
+
+options_of() { # MOUNTPOINT
+	findmnt -no OPTIONS --mountpoint "$1" | tail -n 1
+}
+
+has_option() { # MOUNTPOINT OPTION...
+	local opts option mp=$1
+	opts=,$(options_of "$mp"),
+	shift
+	for option; do
+		[[ $opts == *,$option,* ]] || fail "$option is not among $opts"
+	done
+}
+
+lacks_option() { # MOUNTPOINT OPTION...
+	local opts option mp=$1
+	opts=,$(options_of "$mp"),
+	shift
+	for option; do
+		[[ $opts != *,$option,* ]] || fail "$option is among $opts"
+	done
+}
+
+# A mount namespace of its own, which lets go of what is unmounted outside.
+# shellcheck disable=SC2034 # for the tests
+apart=(unshare -m --propagation slave --)
+
+status_of() { # CMD ARGS...: prints its exit status
+	local status=0
+	"$@" >&2 || status=$?
+	echo "$status"
+}
+
+wait_until() { # SECONDS CMD ARGS...
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.05
+	done
+}
+
 # --- the loop over the tests --------------------------------------------------
 
 _at_exit() {

@@ -49,5 +49,7 @@ struct ctl_hint {
 struct ctl_hint ctl_hint(const char *word, const char *(*name)(const void *from, unsigned i),
 			 const void *from);
 
+extern const struct ctl_command ctl_detach;
+extern const struct ctl_command ctl_options;
 extern const struct ctl_command ctl_probe;
 extern const struct ctl_command ctl_stats;

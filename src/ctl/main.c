@@ -6,6 +6,8 @@
 #include "ctl/ctl.h"
 
 static const struct ctl_command *const commands[] = {
+	&ctl_detach,
+	&ctl_options,
 	&ctl_probe,
 	&ctl_stats,
 };

@@ -2,6 +2,7 @@
 /* ioctls: inode flags, handed on to SOURCE, and our own statistics on the mount's root. */
 #include <dirent.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,12 +27,31 @@ static uint64_t count_descriptors(struct fs *fs)
 	return count - 3; /* `.`, `..` and the descriptor just used */
 }
 
+static bool may_ask(fuse_req_t req, const struct fs *fs)
+{
+	uid_t uid = fuse_req_ctx(req)->uid;
+
+	return uid == 0 || uid == fs->owner;
+}
+
+static void reply_options(fuse_req_t req, const struct fs *fs)
+{
+	struct stats_options o = {""};
+
+	if (!may_ask(req, fs)) {
+		reply_err(req, -EPERM);
+		return;
+	}
+	if (fs->options->said)
+		snprintf(o.text, sizeof(o.text), "%s", fs->options->said);
+	fuse_reply_ioctl(req, 0, &o, sizeof(o));
+}
+
 static void reply_stats(fuse_req_t req, struct fs *fs)
 {
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	autofree struct stats_snapshot *s = malloc(sizeof(*s));
 
-	if (ctx->uid != 0 && ctx->uid != fs->owner) {
+	if (!may_ask(req, fs)) {
 		reply_err(req, -EPERM);
 		return;
 	}
@@ -134,6 +154,9 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	if (cmd == OVERDRIVE_IOC_STATS && ino == FUSE_ROOT_ID &&
 	    out_size >= sizeof(struct stats_snapshot))
 		reply_stats(req, fs_of(req));
+	else if (cmd == OVERDRIVE_IOC_OPTIONS && ino == FUSE_ROOT_ID &&
+		 out_size >= sizeof(struct stats_options))
+		reply_options(req, fs_of(req));
 	else
 		pass_on(req, ino, cmd, fi, in_buf, in_size, out_size);
 }

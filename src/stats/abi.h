@@ -45,5 +45,11 @@ struct stats_snapshot {
 	uint64_t events[STATS_EVENTS];
 };
 
+/* What -o said of overdrive's and FUSE's own options: "exclusive,attr_timeout=2", ends with 0. */
+struct stats_options {
+	char text[1024];
+};
+
 /* 'O', 0xD1: the size is part of the number, so an older overdrivectl gets ENOTTY, not garbage. */
 #define OVERDRIVE_IOC_STATS _IOR('O', 0xd1, struct stats_snapshot)
+#define OVERDRIVE_IOC_OPTIONS _IOR('O', 0xd2, struct stats_options)

@@ -353,7 +353,7 @@ static const struct {
 	{ { { "-o", "allow_root", "a", "-o", "allow_other" } },
 	  "allow_other,allow_root: only one of them can be" },
 	{ { { "-o", "remount,ro", "a" } },
-	  "remount: not supported yet; umount, then mount again with the new options" },
+	  "remount: ask mount(8): mount -o remount,ro|rw MOUNTPOINT; all else needs umount and mount" },
 	/* What the user wrote can neither break the line nor push the rest off it. */
 	{ { { "-o", "a\nb\x1b[31m\x7f", "a" } }, "a?b?[31m?: " SEE_HELP },
 	{ { { "a", "b",
