@@ -30,6 +30,7 @@ struct fs {
 	struct revalidate *revalidate;
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
+	dev_t device; /* of our mount */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */

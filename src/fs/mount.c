@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "util/cleanup.h"
@@ -191,6 +193,17 @@ static int mount_as_user(struct fs *fs, const char *mountpoint)
 	return errno ? -errno : -EPERM;
 }
 
+/* The filesystem that is on top there. Asks nobody: our own is not served yet, or no longer. */
+static dev_t device_at(const char *mountpoint)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, mountpoint, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		  0, &stx) < 0)
+		return 0;
+	return makedev(stx.stx_dev_major, stx.stx_dev_minor);
+}
+
 int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 {
 	int result;
@@ -210,8 +223,10 @@ int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 	}
 	result = geteuid() == 0 ? mount_as_root(fs, mountpoint) : mount_as_user(fs, mountpoint);
 	fuse_set_log_func(log_fuse);
-	if (!result)
+	if (!result) {
+		fs->device = device_at(mountpoint);
 		return 0;
+	}
 	snprintf(err, err_size, "%s: can't be mounted: %s", mountpoint, strerror(-result));
 	fuse_session_destroy(fs->fuse);
 	fs->fuse = NULL;
@@ -235,7 +250,10 @@ static int fusermount(const char *mountpoint)
 
 int fs_unmount(struct fs *fs, const char *mountpoint)
 {
-	(void)fs;
+	/* After umount -l, or beneath somebody else's mount, the path leads to what is not ours:
+	 * in place to SOURCE's own mount. */
+	if (device_at(mountpoint) != fs->device)
+		return -EINVAL;
 	if (geteuid() != 0)
 		return fusermount(mountpoint);
 	return or_errno(umount2(mountpoint, UMOUNT_NOFOLLOW));

@@ -686,6 +686,33 @@ thaw() { # DIR: at exit, where it may be thawed already
 	fsfreeze -u "$1" 2>/dev/null || true
 }
 
+# The daemon lives on for what is open; the path leads to something else by now.
+test_sigterm_unmounts_its_own_only() {
+	setup
+	mount -t tmpfs tmpfs "$SRC"
+	cleanup_fn _umount_soon "$SRC"
+	echo here >"$SRC/file"
+	od_mount "$SRC"
+	exec 5<"$SRC/file"
+	umount -l "$SRC"
+	kill -TERM "$OD_PID"
+	wait_until 30 grep -q 'not unmounted' "$OD_LOG" || fail "no word of it: $(cat "$OD_LOG")"
+	assert_eq "$(findmnt -no FSTYPE --mountpoint "$SRC")" tmpfs "SOURCE's own mount"
+	assert_eq "$(cat <&5)" here "what is open"
+	exec 5<&-
+	_gone_within 30 "$OD_PID" || fail "the daemon still runs"
+
+	od_mount "$SRC" "$MNT"
+	mount -t tmpfs over "$MNT"
+	kill -TERM "$OD_PID"
+	wait_until 30 grep -q 'not unmounted' "$OD_LOG" || fail "no word of it: $(cat "$OD_LOG")"
+	assert_eq "$(findmnt -no SOURCE --mountpoint "$MNT" | tail -n 1)" over "what covers it"
+	umount "$MNT"
+	kill -TERM "$OD_PID"
+	_gone_within 30 "$OD_PID" || fail "the daemon still runs"
+	! mounted "$MNT" || fail "still mounted"
+}
+
 test_sigusr1_shows_requests() {
 	local pid line
 	setup ext4
