@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ctl/ctl.h"
+#include "util/cleanup.h"
 #include "util/nearest.h"
 
 #define HELP_COLUMN 20
@@ -83,9 +84,10 @@ static int read_option(const struct ctl_command *c, struct ctl_args *args, char 
 
 int ctl_run(const struct ctl_command *c, int words, char **word)
 {
-	struct ctl_args args = {.operands = 0};
+	autofree const char **operand = calloc((size_t)words + 2, sizeof(*operand));
+	struct ctl_args args = {.operand = operand};
 	bool options = true;
-	int used, bad = 0;
+	int used, bad = operand ? 0 : CTL_FAILED;
 
 	for (int i = 0; i < words && !bad; i += used) {
 		used = 1;

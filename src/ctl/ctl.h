@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdio.h>
 
 /* What overdrivectl exits with. */
@@ -16,7 +17,7 @@ enum ctl_exit {
 };
 
 #define CTL_OPTIONS 16
-#define CTL_OPERANDS 2
+#define CTL_MANY     UINT_MAX /* as many operands as there are words */
 
 struct ctl_option {
 	const char *name;     /* "--json" */
@@ -26,7 +27,7 @@ struct ctl_option {
 
 struct ctl_args {
 	const char *option[CTL_OPTIONS]; /* by the place in the command's table; NULL: not given */
-	const char *operand[CTL_OPERANDS];
+	const char **operand; /* those that are missing are NULL */
 	unsigned operands;
 };
 
@@ -53,3 +54,4 @@ extern const struct ctl_command ctl_detach;
 extern const struct ctl_command ctl_options;
 extern const struct ctl_command ctl_probe;
 extern const struct ctl_command ctl_stats;
+extern const struct ctl_command ctl_warm;

@@ -10,6 +10,7 @@ static const struct ctl_command *const commands[] = {
 	&ctl_options,
 	&ctl_probe,
 	&ctl_stats,
+	&ctl_warm,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
