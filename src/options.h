@@ -33,6 +33,7 @@ enum option_prefetch {
 	OPTION_PREFETCH_AUTO,
 	OPTION_PREFETCH_OFF,
 	OPTION_PREFETCH_STREAM,
+	OPTION_PREFETCH_TREE, /* trees only, and also where all seems to be in memory */
 };
 
 #define OPTIONS_TIMEOUT_AUTO	(-1.0)		/* not said: the default, or longer if exclusive */

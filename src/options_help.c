@@ -8,6 +8,7 @@ static const char *const prefetch_choices[] = {
 	[OPTION_PREFETCH_AUTO] = "auto",
 	[OPTION_PREFETCH_OFF] = "off",
 	[OPTION_PREFETCH_STREAM] = "stream",
+	[OPTION_PREFETCH_TREE] = "tree",
 	NULL,
 };
 
@@ -42,7 +43,7 @@ static const struct option_def table[] = {
 	CHOICE(OWN, "passthrough", passthrough, passthrough_choices,
 	       "hand hot files to the kernel where it can"),
 	CHOICE(OWN, "prefetch", prefetch, prefetch_choices,
-	       "fetch ahead of who reads cold files in order"),
+	       "fetch ahead of who reads cold files, trees in order"),
 
 	FLAG(FUSE, "allow_other", allow_other, OPTION_ON, "every user may enter (root: default)"),
 	FLAG(FUSE, "allow_root", allow_root, OPTION_ON, "only root and who mounts may enter"),

@@ -16,6 +16,8 @@ static const char *const byte_names[STATS_BYTES] = {
 	[STATS_WRITE_CACHED] = "write_cached",
 	[STATS_COPIED] = "copied",
 	[STATS_FETCHED] = "fetched_ahead",
+	[STATS_TREE_FETCHED] = "tree_fetched",
+	[STATS_TREE_WASTED] = "tree_wasted",
 };
 
 static const char *const event_names[STATS_EVENTS] = {
@@ -24,6 +26,12 @@ static const char *const event_names[STATS_EVENTS] = {
 	[STATS_HANDED_OVER] = "handed_over",
 	[STATS_WATCHED] = "files_watched",
 	[STATS_GIVEN_UP] = "files_without_pattern",
+	[STATS_DIRS_LISTED] = "tree_dirs",
+	[STATS_INODES_FETCHED] = "tree_inodes",
+	[STATS_FILES_FETCHED] = "tree_files",
+	[STATS_GUESSES_USED] = "tree_used",
+	[STATS_GUESSES_LATE] = "tree_late",
+	[STATS_GUESSES_WASTED] = "tree_unused",
 };
 
 static void json_names(const char *title, const char *const *names, const uint64_t *values,

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "fs/ops.h"
+#include "fs/walking.h"
 #include "util/cleanup.h"
 
 /* What getdents64 fills in (man 2 getdents). */
@@ -51,6 +52,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	openfile_keep(fs->tree.openfiles, of, fd);
+	walking_listed(req, fs, fs_node(fs, ino), fd);
 	if (fuse_reply_open(req, fi) != 0)
 		openfile_close(fs->tree.openfiles, fi->fh);
 }

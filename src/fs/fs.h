@@ -18,6 +18,7 @@
 
 struct session;
 struct warm;
+struct walking;
 struct revalidate;
 struct housekeeper;
 
@@ -31,6 +32,7 @@ struct fs {
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	dev_t device; /* of our mount */
+	struct walking *walking; /* NULL: trees are not walked ahead */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */

@@ -10,6 +10,7 @@
 #include "fs/fs.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
+#include "fs/walking.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -24,9 +25,9 @@ struct housekeeper {
 /* True when there is nothing left to look after. */
 static bool tick(struct fs *fs)
 {
-	bool cached = revalidate_tick(fs);
+	bool cached = revalidate_tick(fs), walking = walking_tick(fs);
 
-	if (fdcache_sweep(fs->tree.fdcache) || cached)
+	if (fdcache_sweep(fs->tree.fdcache) || cached || walking)
 		return false;
 	malloc_trim(0); /* the C library would keep what millions of nodes left */
 	return true;

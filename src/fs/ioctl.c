@@ -9,6 +9,7 @@
 
 #include "fs/ops.h"
 #include "fs/session.h"
+#include "fs/walking.h"
 #include "fs/warming.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -61,6 +62,7 @@ static void reply_stats(fuse_req_t req, struct fs *fs)
 	}
 	stats_snapshot(&fs->stats, s);
 	warming_count(fs, s);
+	walking_count(fs, s);
 	s->uptime_ns = clock_ns() - fs->started_ns;
 	s->nodes = node_count(fs->tree.nodes);
 	s->open_files = openfile_count(fs->tree.openfiles);

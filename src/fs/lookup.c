@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Names to nodes, and nodes forgotten. */
 #include "fs/ops.h"
+#include "fs/walking.h"
 #include "util/cleanup.h"
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent_ino, const char *name)
@@ -16,6 +17,8 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_ino, const char *name)
 		return;
 	}
 	err = fs_lookup(fs, parent, lease.fd, name, &child);
+	if (!err)
+		walking_looked_up(req, fs, parent, lease.fd, &child);
 	tree_return(&fs->tree, &lease);
 	if (!err) {
 		reply_child(req, fs, &child);

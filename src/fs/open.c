@@ -10,6 +10,7 @@
 
 #include "fs/open.h"
 #include "fs/revalidate.h"
+#include "fs/walking.h"
 #include "fs/warming.h"
 #include "util/cleanup.h"
 
@@ -129,6 +130,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* Before the answer: after it the kernel may forget the node at any time. */
 	if (!err && fi->backing_id > 0 && !flags_write(fi->flags))
 		warming_opened(fs, node);
+	if (!err && !flags_write(fi->flags))
+		walking_opened(req, fs, node);
 	if (err)
 		reply_err(req, err);
 	else if (fuse_reply_open(req, fi) != 0) /* the caller was killed meanwhile */
@@ -143,6 +146,8 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* The last close of a deleted file frees its blocks. */
 	if (of && of->fd >= 0)
 		worker_might_block(worker_self());
+	if (of && !of->writer && fs_node(fs, ino))
+		walking_closed(fs, fs_node(fs, ino));
 	open_undo(fs, ino, fi->fh);
 	reply_err(req, 0);
 }

@@ -109,6 +109,7 @@ int fs_lookup(struct fs *fs, struct node *parent, int directory, const char *nam
 {
 	int err = tree_lookup(&fs->tree, parent, directory, name, false, child);
 
+	child->waited = err == -EAGAIN;
 	if (err != -EAGAIN)
 		return err;
 	worker_might_block(worker_self());

@@ -14,6 +14,7 @@
 #include "fs/mount.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
+#include "fs/walking.h"
 #include "fs/warming.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -78,6 +79,7 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 {
 	session_free(fs->session);
+	walking_stop(fs);
 	warming_stop(fs);
 	fs_mount_deinit(fs, mountpoint, failed);
 	revalidate_free(fs->revalidate);
@@ -170,6 +172,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 		return result;
 	fs->session = session_new(fs);
 	warming_start(fs);
+	walking_start(fs);
 	result = fs->session ? session_start(fs->session) : -ENOMEM;
 	if (result) {
 		snprintf(err, err_size, "%s: can't start to serve: %s", c->mountpoint,

@@ -47,7 +47,8 @@ void warming_start(struct fs *fs)
 		.argument = fs,
 	};
 
-	if (fs->options->prefetch != OPTION_PREFETCH_OFF)
+	if (fs->options->prefetch != OPTION_PREFETCH_OFF &&
+	    fs->options->prefetch != OPTION_PREFETCH_TREE)
 		fs->warm = warm_new(&config);
 }
 

@@ -46,6 +46,7 @@ struct child {
 	struct node *node; /* counted: the kernel, or node_forget(), takes it from there */
 	struct statx stx;
 	int fd;            /* O_PATH, the caller's to close or to keep */
+	bool waited;       /* fs_lookup(): it was not in memory */
 };
 
 /* Looks a name up below an open directory, which is parent's. 0 or -errno. */

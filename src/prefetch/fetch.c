@@ -13,9 +13,6 @@
 #define SYS_cachestat 451 /* newer than Debian 12's headers; the same on every architecture */
 #endif
 #define PAGE 4096
-
-/* 128 KiB pieces brought 274-315 MB/s from a 1 ms disk, 1 MiB pieces 809-1,097 (PLATFORM.md 12). */
-#define PIECE (1u << 20)
 #define QUEUE 1024u /* pieces */
 
 struct fetch_file {
@@ -181,7 +178,7 @@ uint64_t fetcher_queue(struct fetcher *f, struct fetch_file *file, uint64_t offs
 	pthread_mutex_lock(&f->lock);
 	while (queued < length && f->count < QUEUE && !f->stop) {
 		/* Pieces end at multiples of their size, where a disk's own stripes may end too. */
-		uint64_t from = offset + queued, to = (from / PIECE + 1) * PIECE;
+		uint64_t from = offset + queued, to = (from / FETCH_PIECE + 1) * FETCH_PIECE;
 
 		if (to > offset + length)
 			to = offset + length;

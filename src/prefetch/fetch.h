@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* 128 KiB pieces brought 274-315 MB/s from a 1 ms disk, 1 MiB pieces 809-1,097 (PLATFORM.md 12). */
+#define FETCH_PIECE (1u << 20)
+
 struct fetcher;
 
 /* An open file shared by those who fetch from it; closed with the last reference. */

@@ -17,6 +17,8 @@ enum stats_bytes {
 	STATS_WRITE_CACHED, /* written through FUSE's page cache */
 	STATS_COPIED,       /* by copy_file_range within the mount */
 	STATS_FETCHED,      /* asked for ahead of programs, into SOURCE's page cache */
+	STATS_TREE_FETCHED, /* brought in by walking trees ahead */
+	STATS_TREE_WASTED,  /* of those, of files that nobody opened */
 	STATS_BYTES = 8,
 };
 
@@ -26,7 +28,13 @@ enum stats_events {
 	STATS_HANDED_OVER, /* requests that might have blocked and left the receiving thread */
 	STATS_WATCHED,     /* cold files that were watched for a pattern */
 	STATS_GIVEN_UP,    /* of those, read without one */
-	STATS_EVENTS = 8,
+	STATS_DIRS_LISTED,    /* trees walked ahead: directories, inodes, files asked for */
+	STATS_INODES_FETCHED,
+	STATS_FILES_FETCHED,
+	STATS_GUESSES_USED,   /* of those files: opened in time, too early for us, not at all */
+	STATS_GUESSES_LATE,
+	STATS_GUESSES_WASTED,
+	STATS_EVENTS = 24,
 };
 
 struct stats_op {

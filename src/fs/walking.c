@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/walking.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+
+#include "prefetch/fetch.h"
+#include "prefetch/walker.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+/* 32 readers at once got from a 1 ms disk what it gives (DESIGN.md: 0.44 s with 32 or 64). */
+#define THREADS		       32u
+#define DESCRIPTORS_PER_THREAD 64u /* of the process's, so that requests have enough */
+/* What guesses may hold in memory until they are used, as a share of all memory. */
+#define MEMORY_SHARE 16
+#define MEMORY_MAX   (1ull << 30)
+/* While all is in memory, one open in so many is looked at. */
+#define LOOK_EVERY 64u
+#define SAMPLES	   8u
+
+struct walking {
+	struct walker *walker;
+	_Atomic unsigned opens;
+	/* Open files of which the end will tell how much was read. */
+	struct sample {
+		_Atomic uint64_t node; /* 0: free */
+		uint32_t pid;
+	} sample[SAMPLES];
+	_Atomic unsigned samples;
+};
+
+static void prepare(void *argument)
+{
+	struct fs *fs = argument;
+	struct creds creds;
+
+	if (creds_init(&creds, fs->tree.source.proc) != 0)
+		log_line(LOG_WARNING, "a thread that walks trees ahead runs as root");
+}
+
+static unsigned threads(void)
+{
+	struct rlimit limit;
+	unsigned n = THREADS;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / DESCRIPTORS_PER_THREAD < n)
+		n = (unsigned)(limit.rlim_cur / DESCRIPTORS_PER_THREAD);
+	return n ? n : 1;
+}
+
+static uint64_t memory(void)
+{
+	struct sysinfo info;
+	uint64_t share;
+
+	if (sysinfo(&info) < 0)
+		return MEMORY_MAX / 16;
+	share = (uint64_t)info.totalram * info.mem_unit / MEMORY_SHARE;
+	return share < MEMORY_MAX ? share : MEMORY_MAX;
+}
+
+static bool in_memory(unsigned long filesystem)
+{
+	return filesystem == TMPFS_MAGIC || filesystem == RAMFS_MAGIC;
+}
+
+void walking_start(struct fs *fs)
+{
+	enum option_prefetch said = fs->options->prefetch;
+	struct walker_config config = {
+		.tree = &fs->tree,
+		.bytes = memory(),
+		.threads = threads(),
+		.always = said == OPTION_PREFETCH_TREE,
+		.prepare = prepare,
+		.argument = fs,
+	};
+
+	if (said != OPTION_PREFETCH_TREE &&
+	    (said != OPTION_PREFETCH_AUTO || in_memory(fs->tree.source.filesystem)))
+		return;
+	fs->walking = calloc(1, sizeof(*fs->walking));
+	if (fs->walking)
+		fs->walking->walker = walker_new(&config);
+	if (fs->walking && !fs->walking->walker)
+		walking_stop(fs);
+}
+
+void walking_stop(struct fs *fs)
+{
+	if (fs->walking)
+		walker_free(fs->walking->walker);
+	free(fs->walking);
+	fs->walking = NULL;
+}
+
+static struct who who_of(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct who){ .pid = (uint32_t)ctx->pid, .uid = ctx->uid, .gid = ctx->gid };
+}
+
+void walking_listed(fuse_req_t req, struct fs *fs, struct node *node, int fd)
+{
+	struct who who = who_of(req);
+	struct stat st;
+
+	if (fs->walking && !walker_asleep(fs->walking->walker) && fstat(fd, &st) == 0)
+		walker_opendir(fs->walking->walker, &who, st.st_ino, node);
+}
+
+void walking_looked_up(fuse_req_t req, struct fs *fs, struct node *parent, int directory,
+		       const struct child *child)
+{
+	struct who who = who_of(req);
+	struct stat st;
+
+	/* Those answered from memory say little, and there are many of them. */
+	if (fs->walking && child->waited && !S_ISDIR(child->stx.stx_mode) &&
+	    fstat(directory, &st) == 0)
+		walker_lookup(fs->walking->walker, &who, st.st_ino, parent, true);
+}
+
+/* What is in memory of the file that fd names; its size for one that can't be looked at. */
+static uint64_t resident(int fd, uint64_t size)
+{
+	autoclose int real = fs_reopen(fd, O_RDONLY | O_NOATIME | O_NONBLOCK);
+	int64_t n = real < 0 ? -1 : fetch_resident(real, 0, size);
+
+	return n < 0 ? size : (uint64_t)n;
+}
+
+static void sample_later(struct walking *w, uint64_t node, uint32_t pid)
+{
+	for (unsigned i = 0; i < SAMPLES; i++) {
+		uint64_t none = 0;
+
+		if (atomic_compare_exchange_strong(&w->sample[i].node, &none, node)) {
+			w->sample[i].pid = pid;
+			atomic_fetch_add(&w->samples, 1);
+			return;
+		}
+	}
+}
+
+void walking_opened(fuse_req_t req, struct fs *fs, struct node *node)
+{
+	struct walking *w = fs->walking;
+	struct who who = who_of(req);
+	struct fd_lease lease;
+	struct stat st;
+	bool asleep;
+
+	if (!w)
+		return;
+	asleep = walker_asleep(w->walker);
+	if (asleep && atomic_fetch_add_explicit(&w->opens, 1, memory_order_relaxed) % LOOK_EVERY)
+		return;
+	if (tree_reach(&fs->tree, node, false, &lease) != 0)
+		return;
+	if (fstat(lease.fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+		if (asleep && resident(lease.fd, 1) == 0)
+			walker_wake(w->walker);
+		else if (!asleep && walker_open(w->walker, &who, st.st_ino, (uint64_t)st.st_size))
+			sample_later(w, node->id, who.pid);
+	}
+	tree_return(&fs->tree, &lease);
+}
+
+void walking_closed(struct fs *fs, struct node *node)
+{
+	struct walking *w = fs->walking;
+	struct fd_lease lease;
+	struct stat st;
+
+	if (!w || !atomic_load_explicit(&w->samples, memory_order_relaxed))
+		return;
+	for (unsigned i = 0; i < SAMPLES; i++) {
+		uint32_t pid = w->sample[i].pid;
+		uint64_t id = node->id;
+
+		if (!atomic_compare_exchange_strong(&w->sample[i].node, &id, 0))
+			continue;
+		atomic_fetch_sub(&w->samples, 1);
+		if (tree_reach(&fs->tree, node, false, &lease) != 0)
+			return;
+		if (fstat(lease.fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+			walker_sampled(w->walker, pid, resident(lease.fd, (uint64_t)st.st_size),
+				       (uint64_t)st.st_size);
+		tree_return(&fs->tree, &lease);
+		return;
+	}
+}
+
+bool walking_tick(struct fs *fs)
+{
+	return fs->walking && walker_tick(fs->walking->walker);
+}
+
+void walking_count(const struct fs *fs, struct stats_snapshot *s)
+{
+	struct plan_counters c;
+
+	if (!fs->walking)
+		return;
+	walker_read_counters(fs->walking->walker, &c);
+	s->events[STATS_DIRS_LISTED] = c.listed;
+	s->events[STATS_INODES_FETCHED] = c.inodes;
+	s->events[STATS_FILES_FETCHED] = c.files;
+	s->events[STATS_GUESSES_USED] = c.used;
+	s->events[STATS_GUESSES_LATE] = c.late;
+	s->events[STATS_GUESSES_WASTED] = c.wasted;
+	s->bytes[STATS_TREE_FETCHED] = c.pages * 4096;
+	s->bytes[STATS_TREE_WASTED] = c.wasted_pages * 4096;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
+#include <string.h>
+
+#include "prefetch/plan_internal.h"
+
+#define NEAR	     64 /* ranks that an open may lie ahead of the cursor */
+#define GAP_NEW	     2	/* files passed over, at most, for opens to be in an order */
+#define GAP	     8	/* the same once the order is known */
+#define CONFIDENT    2	/* steps in one order: three opens */
+#define FIRST_WINDOW 8u
+#define STEPS	     2048 /* entries looked at for one event */
+#define ASKS	     16u  /* directories asked for while looking for files */
+#define BAN	     256u /* opens */
+#define WRONG	     8u	  /* files more than were right, and it stops for a while */
+#define RECENT	     64u  /* guesses that are remembered as right and wrong */
+
+uint8_t walk_number(const struct plan *p, const struct walk *w)
+{
+	return (uint8_t)(w - p->walk);
+}
+
+struct walk *walk_of(struct plan *p, const struct who *who, uint64_t now)
+{
+	struct walk *oldest = &p->walk[0], *newest = NULL;
+
+	for (unsigned i = 0; i < PLAN_WALKS; i++) {
+		struct walk *w = &p->walk[i];
+
+		if (w->used && w->who.pid == who->pid) {
+			w->who = *who;
+			w->touched = now;
+			return w;
+		}
+		if (!w->used || (oldest->used && w->touched < oldest->touched))
+			oldest = w;
+		if (w->used && (!newest || w->touched > newest->touched))
+			newest = w;
+	}
+	/* One program after another on the same files (find -exec): what the last one did. */
+	if (newest && newest->who.uid == who->uid) {
+		uint8_t whole = newest->whole, part = newest->part;
+
+		memset(oldest, 0, sizeof(*oldest));
+		oldest->whole = whole;
+		oldest->part = part;
+	} else {
+		memset(oldest, 0, sizeof(*oldest));
+	}
+	oldest->used = true;
+	oldest->who = *who;
+	oldest->touched = now;
+	return oldest;
+}
+
+static void note_suffix(struct walk *w, uint16_t hash, bool opened)
+{
+	struct suffix *s = &w->suffix[0];
+
+	/* A kind that is new takes the place of the rarest. */
+	for (unsigned i = 0; i < SUFFIXES; i++) {
+		struct suffix *x = &w->suffix[i];
+
+		if (x->hash == hash) {
+			s = x;
+			break;
+		}
+		if (x->opened + x->passed < s->opened + s->passed)
+			s = x;
+	}
+	if (s->hash != hash)
+		*s = (struct suffix){ .hash = hash };
+	if (opened)
+		s->opened++;
+	else
+		s->passed++;
+	if (s->opened > 64 || s->passed > 64) {
+		s->opened /= 2;
+		s->passed /= 2;
+	}
+}
+
+/* Files of this kind are passed over by this walk. */
+static bool unwanted(const struct walk *w, uint16_t hash)
+{
+	for (unsigned i = 0; i < SUFFIXES; i++)
+		if (w->suffix[i].hash == hash)
+			return w->suffix[i].passed >= 4 &&
+			       w->suffix[i].opened * 4 < w->suffix[i].passed;
+	return false;
+}
+
+static bool is_file(const struct entry *e)
+{
+	return e->type == DT_REG || e->type == DT_UNKNOWN;
+}
+
+/* Files between two entries that this walk might have opened; -1: not a little way ahead. */
+static int gap(const struct walk *w, const struct folder *f, enum order order, uint32_t from,
+	       uint32_t to)
+{
+	uint32_t a = folder_rank(f, order, from), b = folder_rank(f, order, to);
+	int n = 0;
+
+	if (b <= a || b - a > NEAR)
+		return -1;
+	while (++a < b) {
+		const struct entry *e = &f->entries[folder_at(f, order, a)];
+
+		n += is_file(e) && !(e->state & ENTRY_OPENED) && !unwanted(w, e->suffix);
+	}
+	return n;
+}
+
+static bool is_at(const struct plan *p, const struct walk *w, uint32_t slot)
+{
+	return w->slot == slot && w->slot != NONE && w->gen == p->slot[slot].gen &&
+	       p->slot[slot].state == SLOT_LISTED;
+}
+
+static bool near(struct plan *p, const struct walk *w, struct spot at)
+{
+	const struct folder *f;
+
+	if (!w->used || !is_at(p, w, at.slot))
+		return false;
+	f = p->slot[at.slot].folder;
+	for (unsigned o = 0; o < ORDERS; o++) {
+		int n = w->confident && o != w->order ? -1 : gap(w, f, o, w->index, at.index);
+
+		if (n >= 0 && n <= (w->confident ? GAP : GAP_NEW))
+			return true;
+	}
+	return false;
+}
+
+static void wrong(struct walk *w)
+{
+	w->wrong++;
+	if (w->wrong < w->right + WRONG)
+		return;
+	w->banned = BAN;
+	w->confident = false;
+	w->window = w->wrong = w->right = 0;
+	memset(w->score, 0, sizeof(w->score));
+}
+
+/* What lies between the cursor and the end of the way to `to` in this directory was not wanted. */
+static void pass_over(struct plan *p, struct walk *w, uint32_t to)
+{
+	struct folder *f = p->slot[w->slot].folder;
+	uint32_t rank = folder_rank(f, w->order, w->index) + 1;
+	uint32_t end = rank + NEAR < f->n ? rank + NEAR : f->n;
+
+	if (to < f->n && folder_rank(f, w->order, to) < end)
+		end = folder_rank(f, w->order, to);
+	for (; rank < end; rank++) {
+		struct entry *e = &f->entries[folder_at(f, w->order, rank)];
+
+		if (e->type == DT_DIR && to < f->n) {
+			uint32_t child = plan_find_dir(p, e->ino);
+
+			w->files_first = child == NONE || !p->slot[child].opened;
+		}
+		if (!is_file(e) || (e->state & (ENTRY_OPENED | ENTRY_PASSED)))
+			continue;
+		note_suffix(w, e->suffix, false);
+		if (e->state & ENTRY_ASKED) {
+			e->state |= ENTRY_PASSED;
+			wrong(w);
+		}
+	}
+}
+
+/* The walk goes on in the same directory. */
+static void follow(struct plan *p, struct walk *w, struct spot at)
+{
+	const struct folder *f = p->slot[at.slot].folder;
+	enum order best = w->order;
+
+	for (unsigned o = 0; o < ORDERS; o++) {
+		int n = gap(w, f, o, w->index, at.index);
+		bool good = n >= 0 && n <= (w->confident && o == w->order ? GAP : GAP_NEW);
+
+		w->score[o] = !good ? 0 : w->score[o] < 8 ? w->score[o] + 1 : 8;
+	}
+	if (!w->score[best] || !w->confident)
+		for (unsigned o = ORDERS; o-- > 0;)
+			if (w->score[o] >= w->score[best])
+				best = o;
+	if (w->confident && !w->score[w->order])
+		w->window /= 2;
+	w->order = best;
+	if (w->score[best])
+		pass_over(p, w, at.index);
+	w->confident = w->score[best] >= CONFIDENT || (w->confident && w->score[best]);
+}
+
+struct walk *walk_step(struct plan *p, const struct who *who, struct spot at, uint64_t now)
+{
+	struct entry *e = spot_entry(p, at);
+	struct walk *w = NULL;
+
+	if ((e->state & ENTRY_ASKED) && p->walk[e->walk].used)
+		w = &p->walk[e->walk];
+	for (unsigned i = 0; i < PLAN_WALKS && !w; i++)
+		if (near(p, &p->walk[i], at))
+			w = &p->walk[i];
+	if (!w)
+		w = walk_of(p, who, now);
+	w->who = *who;
+	w->touched = now;
+	if (is_at(p, w, at.slot) && w->index != at.index) {
+		follow(p, w, at);
+	} else if (w->slot != at.slot) {
+		if (w->confident && is_at(p, w, w->slot))
+			pass_over(p, w, UINT32_MAX);
+		if (!(e->state & ENTRY_ASKED) && w->confident) /* unforeseen */
+			w->window /= 2;
+	}
+	if (e->state & ENTRY_ASKED) {
+		w->right++;
+		if ((e->state & ENTRY_PASSED) && w->wrong)
+			w->wrong--;
+		w->window += w->window < PLAN_AHEAD ? 2 : 0;
+		if (w->right + w->wrong >= RECENT) {
+			w->right /= 2;
+			w->wrong /= 2;
+		}
+	}
+	if (w->banned)
+		w->banned--;
+	note_suffix(w, e->suffix, true);
+	w->slot = at.slot;
+	w->gen = p->slot[at.slot].gen;
+	w->index = at.index;
+	return w;
+}
+
+/* A way through the tree, depth first. */
+struct path {
+	uint32_t slot, into;
+	int64_t rank;
+	bool dirs_now; /* with files_first: the directory's files are done */
+	bool only_dirs;
+	int steps;
+};
+
+static bool leave(const struct plan *p, const struct walk *w, struct path *at)
+{
+	const struct slot *s = &p->slot[at->slot], *parent = &p->slot[s->parent];
+
+	if (w->files_first && !at->dirs_now && !at->only_dirs) {
+		at->dirs_now = true;
+		at->rank = -1;
+		return true;
+	}
+	if (s->parent == NONE || parent->gen != s->parent_gen || parent->state != SLOT_LISTED)
+		return false;
+	at->slot = s->parent;
+	at->rank = folder_rank(parent->folder, w->order, s->parent_index);
+	at->dirs_now = true;
+	return true;
+}
+
+static bool next(struct plan *p, const struct walk *w, struct path *at, struct spot *found)
+{
+	while (at->steps-- > 0) {
+		const struct folder *f;
+		const struct entry *e;
+
+		if (at->into != NONE && p->slot[at->into].state == SLOT_LISTED) {
+			at->slot = at->into;
+			at->rank = -1;
+			at->dirs_now = false;
+		}
+		at->into = NONE;
+		f = p->slot[at->slot].folder;
+		if (at->only_dirs && !f->dirs)
+			at->rank = f->n;
+		if (++at->rank >= f->n) {
+			if (!leave(p, w, at))
+				return false;
+			continue;
+		}
+		*found = (struct spot){ at->slot, folder_at(f, w->order, (uint32_t)at->rank) };
+		e = &f->entries[found->index];
+		if (e->type == DT_DIR && (!w->files_first || at->dirs_now || at->only_dirs)) {
+			uint32_t child = plan_find_dir(p, e->ino);
+
+			if (child != NONE && p->slot[child].parent == at->slot &&
+			    p->slot[child].parent_gen == p->slot[at->slot].gen)
+				at->into = child;
+			return true;
+		}
+		if (is_file(e) && !at->only_dirs && (!w->files_first || !at->dirs_now))
+			return true;
+	}
+	return false;
+}
+
+void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses *out)
+{
+	struct path at = { .slot = w->slot, .steps = STEPS };
+	uint32_t ahead = 0, asked = 0;
+	struct spot s;
+
+	if (!w->confident || w->banned || !is_at(p, w, w->slot))
+		return;
+	if (w->credit) {
+		w->credit--;
+		return;
+	}
+	if (!w->window)
+		w->window = FIRST_WINDOW;
+	w->credit = w->window / 8;
+	at.rank = folder_rank(p->slot[w->slot].folder, w->order, w->index);
+	while (ahead < w->window && next(p, w, &at, &s)) {
+		const struct entry *e = spot_entry(p, s);
+
+		if (e->type == DT_DIR) {
+			if (plan_find_dir(p, e->ino) == NONE && asked++ < ASKS &&
+			    !plan_ask_child(p, w, s.slot, s.index, now, out))
+				return;
+			continue;
+		}
+		if ((e->state & ENTRY_OPENED) || unwanted(w, e->suffix))
+			continue;
+		ahead++;
+		if (!(e->state & ENTRY_ASKED) && !plan_ask_content(p, w, s, out))
+			return;
+	}
+}
+
+void walk_dirs(struct plan *p, struct walk *w, uint32_t slot, uint64_t now, struct guesses *out)
+{
+	struct path at = { .slot = slot, .rank = -1, .only_dirs = true, .steps = STEPS };
+	const struct slot *from = &p->slot[slot];
+	uint32_t ahead = 0;
+	struct spot s;
+
+	if (!w->dirs_window)
+		return;
+	if (from->state != SLOT_LISTED && !leave(p, w, &at))
+		return;
+	while (ahead < w->dirs_window && next(p, w, &at, &s)) {
+		uint32_t child = plan_find_dir(p, spot_entry(p, s)->ino);
+
+		if (child != NONE && p->slot[child].opened)
+			continue;
+		ahead++;
+		if (child == NONE && !plan_ask_child(p, w, s.slot, s.index, now, out))
+			return;
+	}
+}

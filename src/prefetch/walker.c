@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "prefetch/walker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "prefetch/visit.h"
+#include "util/clock.h"
+
+#define QUEUE	    4096u /* guesses */
+#define STACK_BYTES (128u << 10)
+#define IDLE	    (3 * NSEC_PER_SEC) /* a directory that nobody touches is let go */
+
+struct walker {
+	pthread_mutex_t lock; /* guards plan, queue, idle and stop */
+	pthread_cond_t work;
+	struct plan *plan;
+	struct guess *queue;
+	unsigned head, count, idle;
+	bool stop;
+	_Atomic bool asleep;
+	struct walker_config config;
+	unsigned threads;
+	pthread_t *thread;
+};
+
+/* Called with the lock held, after the plan has had an event. Returns how many were queued. */
+static unsigned enqueue(struct walker *w, const struct guesses *g)
+{
+	unsigned n = 0;
+
+	while (n < g->n && w->count < QUEUE && !w->stop)
+		w->queue[(w->head + w->count++) % QUEUE] = g->guess[n++];
+	/* One is woken; who takes a guess and sees more wakes the next. */
+	if (n && w->idle)
+		pthread_cond_signal(&w->work);
+	atomic_store_explicit(&w->asleep, plan_asleep(w->plan), memory_order_relaxed);
+	return n;
+}
+
+static void let_go(struct walker *w, struct folder *dead)
+{
+	while (dead) {
+		struct folder *next = dead->next;
+
+		visit_let_go(w->config.tree, dead);
+		dead = next;
+	}
+}
+
+/* A guess that comes to nothing. */
+static void give_up(struct walker *w, const struct guess *g)
+{
+	struct tree *t = w->config.tree;
+	struct guesses none = { .n = PLAN_GUESSES }; /* no room: nothing new */
+	struct folder *dead;
+
+	pthread_mutex_lock(&w->lock);
+	if (g->kind == GUESS_LIST)
+		plan_listed(w->plan, g->slot, g->gen, NULL, false, 0, &none);
+	else if (g->kind == GUESS_CONTENT)
+		plan_fetched(w->plan, g, 0, false);
+	dead = plan_dead(w->plan);
+	pthread_mutex_unlock(&w->lock);
+	let_go(w, dead);
+	if (g->node)
+		node_forget(t->nodes, node_get(t->nodes, g->node), 1);
+	visit_let_go(t, g->folder);
+}
+
+/* After an event: the lock is held, and is not afterwards. */
+static void finish(struct walker *w, const struct guesses *g)
+{
+	struct folder *dead = plan_dead(w->plan);
+	unsigned queued = enqueue(w, g);
+
+	pthread_mutex_unlock(&w->lock);
+	let_go(w, dead);
+	for (; queued < g->n; queued++)
+		give_up(w, &g->guess[queued]);
+}
+
+static void act(struct walker *w, const struct guess *g, struct guesses *out)
+{
+	struct tree *t = w->config.tree;
+	struct folder *folder;
+	uint32_t n;
+	bool hot;
+
+	switch (g->kind) {
+	case GUESS_LIST:
+		folder = visit_list(t, g, &hot);
+		pthread_mutex_lock(&w->lock);
+		plan_listed(w->plan, g->slot, g->gen, folder, hot, clock_ns(), out);
+		break;
+	case GUESS_META:
+		n = visit_inodes(t, g);
+		pthread_mutex_lock(&w->lock);
+		plan_inodes(w->plan, g->count, n);
+		break;
+	case GUESS_CONTENT:
+		n = visit_content(t, g, &hot);
+		pthread_mutex_lock(&w->lock);
+		plan_fetched(w->plan, g, n, hot);
+		break;
+	}
+	finish(w, out);
+	visit_let_go(t, g->folder);
+}
+
+/* False: to end. */
+static bool take(struct walker *w, struct guess *g, bool *wanted)
+{
+	pthread_mutex_lock(&w->lock);
+	w->idle++;
+	while (!w->count && !w->stop)
+		pthread_cond_wait(&w->work, &w->lock);
+	w->idle--;
+	if (w->stop) {
+		pthread_mutex_unlock(&w->lock);
+		return false;
+	}
+	*g = w->queue[w->head];
+	w->head = (w->head + 1) % QUEUE;
+	w->count--;
+	*wanted = plan_wants(w->plan, g);
+	if (w->count && w->idle)
+		pthread_cond_signal(&w->work);
+	pthread_mutex_unlock(&w->lock);
+	return true;
+}
+
+static void *thread_main(void *argument)
+{
+	struct walker *w = argument;
+	struct guesses out;
+	struct guess g;
+	bool wanted;
+
+	w->config.prepare(w->config.argument);
+	while (take(w, &g, &wanted)) {
+		out.n = 0;
+		if (wanted)
+			act(w, &g, &out);
+		else
+			give_up(w, &g);
+	}
+	return NULL;
+}
+
+static void start_threads(struct walker *w)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	while (w->threads < w->config.threads &&
+	       pthread_create(&w->thread[w->threads], &attr, thread_main, w) == 0)
+		w->threads++;
+	pthread_attr_destroy(&attr);
+}
+
+struct walker *walker_new(const struct walker_config *config)
+{
+	struct walker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->config = *config;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->work, NULL);
+	w->plan = plan_new(config->bytes, config->always);
+	w->queue = calloc(QUEUE, sizeof(*w->queue));
+	w->thread = calloc(config->threads, sizeof(*w->thread));
+	if (w->plan && w->queue && w->thread)
+		start_threads(w);
+	return w->threads ? w : walker_free(w);
+}
+
+struct walker *walker_free(struct walker *w)
+{
+	if (!w)
+		return NULL;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_broadcast(&w->work);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->threads; i++)
+		pthread_join(w->thread[i], NULL);
+	for (; w->count; w->count--, w->head = (w->head + 1) % QUEUE)
+		give_up(w, &w->queue[w->head]);
+	if (w->plan) {
+		plan_forget(w->plan, UINT64_MAX);
+		let_go(w, plan_dead(w->plan));
+	}
+	plan_free(w->plan);
+	free(w->queue);
+	free(w->thread);
+	pthread_cond_destroy(&w->work);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+	return NULL;
+}
+
+bool walker_asleep(const struct walker *w)
+{
+	return atomic_load_explicit(&w->asleep, memory_order_relaxed);
+}
+
+void walker_opendir(struct walker *w, const struct who *who, uint64_t ino, struct node *node)
+{
+	struct guesses out = { .n = 0 };
+	bool taken;
+
+	node_hold(w->config.tree->nodes, node);
+	pthread_mutex_lock(&w->lock);
+	taken = plan_opendir(w->plan, who, ino, node->id, clock_ns(), &out);
+	finish(w, &out);
+	if (!taken)
+		node_forget(w->config.tree->nodes, node, 1);
+}
+
+void walker_lookup(struct walker *w, const struct who *who, uint64_t parent_ino,
+		   struct node *parent, bool cold)
+{
+	struct guesses out = { .n = 0 };
+	bool taken;
+
+	node_hold(w->config.tree->nodes, parent);
+	pthread_mutex_lock(&w->lock);
+	taken = plan_lookup(w->plan, who, parent_ino, parent->id, cold, clock_ns(), &out);
+	finish(w, &out);
+	if (!taken)
+		node_forget(w->config.tree->nodes, parent, 1);
+}
+
+bool walker_open(struct walker *w, const struct who *who, uint64_t ino, uint64_t size)
+{
+	struct guesses out = { .n = 0 };
+	bool sample;
+
+	pthread_mutex_lock(&w->lock);
+	sample = plan_open(w->plan, who, ino, size, clock_ns(), &out);
+	finish(w, &out);
+	return sample;
+}
+
+void walker_sampled(struct walker *w, uint32_t pid, uint64_t resident, uint64_t size)
+{
+	pthread_mutex_lock(&w->lock);
+	plan_sampled(w->plan, pid, resident, size);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void walker_wake(struct walker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	plan_wake(w->plan);
+	atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+bool walker_tick(struct walker *w)
+{
+	uint64_t now = clock_ns();
+	struct guesses none = { .n = 0 };
+	bool left;
+
+	pthread_mutex_lock(&w->lock);
+	left = plan_forget(w->plan, now > IDLE ? now - IDLE : 0);
+	finish(w, &none);
+	return left;
+}
+
+void walker_read_counters(struct walker *w, struct plan_counters *c)
+{
+	pthread_mutex_lock(&w->lock);
+	plan_read_counters(w->plan, c);
+	pthread_mutex_unlock(&w->lock);
+}
