@@ -30,6 +30,8 @@ void options_init(struct options *o)
 		.exclusive = OPTION_OFF,
 		.passthrough = OPTION_PASSTHROUGH_AUTO,
 		.prefetch = OPTION_PREFETCH_AUTO,
+		.backend = OPTION_BACKEND_AUTO,
+		.memory = OPTIONS_MEMORY_AUTO,
 	};
 }
 

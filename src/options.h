@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* Beware: AUTO is not zero, so compare with == OPTION_ON rather than for truth. */
@@ -35,6 +36,19 @@ enum option_prefetch {
 	OPTION_PREFETCH_STREAM,
 	OPTION_PREFETCH_TREE, /* trees only, and also where all seems to be in memory */
 };
+
+enum option_backend {
+	OPTION_BACKEND_AUTO,
+	OPTION_BACKEND_KERNEL,
+	OPTION_BACKEND_BUFFERED,
+	OPTION_BACKEND_DIRECT,
+	OPTION_BACKEND_RING,
+};
+
+/* Bytes of memory=. The least serves two requests at once; see fs/engine.h. */
+#define OPTIONS_MEMORY_AUTO	0		/* not said: by the machine's size */
+#define OPTIONS_MEMORY_MIN	(4ull << 20)
+#define OPTIONS_MEMORY_MAX	(128ull << 30)
 
 #define OPTIONS_TIMEOUT_AUTO	(-1.0)		/* not said: the default, or longer if exclusive */
 #define OPTIONS_TIMEOUT_DEFAULT	1.0		/* seconds */
@@ -84,11 +98,14 @@ struct options {
 	enum option_tristate exclusive;		/* OFF or ON */
 	enum option_passthrough passthrough;
 	enum option_prefetch prefetch;
+	enum option_backend backend;
+	uint64_t memory;			/* bytes, or OPTIONS_MEMORY_AUTO */
 };
 
 enum option_type {
 	OPTION_FLAG,		/* no value; writes `set` to an int or enum */
 	OPTION_SECONDS,		/* decimal number from min to max; writes a double */
+	OPTION_SIZE,		/* bytes, with k, M or G, from min to max; writes a uint64_t */
 	OPTION_STRING,		/* not empty; writes a char * */
 	OPTION_CHOICE,		/* one of `choices`; writes its index to an enum */
 	OPTION_IGNORED,		/* for mount(8) and fstab; a value is allowed if `arg` is set */

@@ -12,6 +12,15 @@ static const char *const prefetch_choices[] = {
 	NULL,
 };
 
+static const char *const backend_choices[] = {
+	[OPTION_BACKEND_AUTO] = "auto",
+	[OPTION_BACKEND_KERNEL] = "kernel",
+	[OPTION_BACKEND_BUFFERED] = "buffered",
+	[OPTION_BACKEND_DIRECT] = "direct",
+	[OPTION_BACKEND_RING] = "ring",
+	NULL,
+};
+
 static const char *const passthrough_choices[] = {
 	[OPTION_PASSTHROUGH_AUTO] = "auto",
 	[OPTION_PASSTHROUGH_OFF] = "off",
@@ -38,6 +47,11 @@ static const char *const passthrough_choices[] = {
 	{ .name = (n), .type = OPTION_REFUSED, .group = OPTION_GROUP_FSTAB, .help = (h) }
 
 static const struct option_def table[] = {
+	CHOICE(OWN, "backend", backend, backend_choices, "how data is moved"),
+	{ .name = "memory", .type = OPTION_SIZE, .group = OPTION_GROUP_OWN,
+	  .target = offsetof(struct options, memory), .min = OPTIONS_MEMORY_MIN,
+	  .max = OPTIONS_MEMORY_MAX, .arg = "SIZE", .example = "64M",
+	  .help = "for all buffers and guesses; k, M, G" },
 	FLAG(OWN, "exclusive", exclusive, OPTION_ON,
 	     "nobody else changes SOURCE: trust what is known"),
 	CHOICE(OWN, "passthrough", passthrough, passthrough_choices,

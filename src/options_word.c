@@ -15,6 +15,7 @@ static_assert(sizeof(enum option_tristate) == sizeof(int), "enum is not an int")
 static_assert(sizeof(enum option_atime) == sizeof(int), "enum is not an int");
 static_assert(sizeof(enum option_passthrough) == sizeof(int), "enum is not an int");
 static_assert(sizeof(enum option_prefetch) == sizeof(int), "enum is not an int");
+static_assert(sizeof(enum option_backend) == sizeof(int), "enum is not an int");
 
 int parse_fail(struct parse *p, const char *format, ...)
 {
@@ -247,6 +248,62 @@ static int set_seconds(struct parse *p, const struct option_def *def, const stru
 	return 0;
 }
 
+/* Digits and at most one letter. False for anything else; too large a number saturates. */
+static bool read_size(const char *s, uint64_t *out)
+{
+	static const char letters[] = "kKmMgG";
+	const char *letter, *digits = s;
+	uint64_t value = 0;
+	unsigned shift = 0;
+
+	for (; *s >= '0' && *s <= '9'; s++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(*s - '0'), &value))
+			value = UINT64_MAX / 10;
+	if (s == digits)
+		return false;
+	letter = *s ? strchr(letters, *s) : NULL;
+	if (letter) {
+		shift = (unsigned)((letter - letters) / 2 + 1) * 10;
+		s++;
+	}
+	*out = value > UINT64_MAX >> shift ? UINT64_MAX : value << shift;
+	return !*s;
+}
+
+/* "64M": whole units only, as they stand in the table. */
+static const char *write_size(double bytes, char *buf, size_t size)
+{
+	const char *unit = "\0kMG";
+	uint64_t n = (uint64_t)bytes;
+
+	for (; n && n % 1024 == 0 && unit[1]; unit++)
+		n /= 1024;
+	snprintf(buf, size, "%llu%.1s", (unsigned long long)n, *unit ? unit : "");
+	return buf;
+}
+
+static int set_size(struct parse *p, const struct option_def *def, const struct option_word *w)
+{
+	const char *wrong = NULL;
+	char least[32], most[32];
+	uint64_t value;
+
+	if (!read_size(w->value, &value))
+		wrong = "not a size";
+	else if (value < (uint64_t)def->min)
+		wrong = "too small";
+	else if (value > (uint64_t)def->max)
+		wrong = "too large";
+	if (wrong)
+		return parse_fail(p, "%s: %s; expected %s to %s, e.g. %s=%s", QUOTE(w->text), wrong,
+				  write_size(def->min, least, sizeof(least)),
+				  write_size(def->max, most, sizeof(most)), def->name,
+				  def->example);
+	*(uint64_t *)(void *)((char *)p->o + def->target) = value;
+	return 0;
+}
+
 int parse_set_string(struct parse *p, char **target, const char *value)
 {
 	char *copy = strdup(value);
@@ -280,6 +337,8 @@ static int store(struct parse *p, const struct option_def *def, const struct opt
 		return 0;
 	case OPTION_SECONDS:
 		return set_seconds(p, def, w);
+	case OPTION_SIZE:
+		return set_size(p, def, w);
 	case OPTION_STRING:
 		return parse_set_string(p, (char **)((char *)p->o + def->target), w->value);
 	case OPTION_CHOICE:

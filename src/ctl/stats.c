@@ -18,6 +18,12 @@ static const char *const byte_names[STATS_BYTES] = {
 	[STATS_FETCHED] = "fetched_ahead",
 	[STATS_TREE_FETCHED] = "tree_fetched",
 	[STATS_TREE_WASTED] = "tree_wasted",
+	[STATS_READ_RING] = "read_ring",
+	[STATS_WRITE_RING] = "write_ring",
+	[STATS_READ_DIRECT] = "read_direct",
+	[STATS_WRITE_DIRECT] = "write_direct",
+	[STATS_READ_BUFFERED] = "read_buffered",
+	[STATS_WRITE_BUFFERED] = "write_buffered",
 };
 
 static const char *const event_names[STATS_EVENTS] = {
@@ -32,6 +38,9 @@ static const char *const event_names[STATS_EVENTS] = {
 	[STATS_GUESSES_USED] = "tree_used",
 	[STATS_GUESSES_LATE] = "tree_late",
 	[STATS_GUESSES_WASTED] = "tree_unused",
+	[STATS_OPEN_DIRECT] = "opens_direct",
+	[STATS_FILES_REFUSED] = "files_without_direct",
+	[STATS_BACKENDS_REFUSED] = "backends_refused",
 };
 
 static void json_names(const char *title, const char *const *names, const uint64_t *values,

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "fs/fs.h"
+#include "fs/direct.h"
 #include "fs/revalidate.h"
 #include "fs/warming.h"
 #include "util/cleanup.h"
@@ -77,18 +77,20 @@ static bool has_setid(int fd)
 /* Settles the way of an inode that nobody has open. 0, or -errno for this open alone. */
 static int choose_way(struct fs *fs, struct open_inode *oi, int fd, bool real)
 {
+	bool direct = direct_wanted(fs);
 	int id;
 
-	oi->way = WAY_CACHED;
+	/* Streams could not be mmap'd before Linux 6.6. */
+	oi->way = direct && fs->tree.kernel.has[KERNEL_DIRECT_MMAP] ? WAY_DIRECT : WAY_CACHED;
 	if (!atomic_load_explicit(&fs->passthrough, memory_order_relaxed))
 		return 0;
-	if (has_setid(fd))
+	if (!direct && has_setid(fd))
 		return 0;
 	if (!real && !fs->tree.kernel.has[KERNEL_PASSTHROUGH_PATH])
 		return -EBADF;
 	id = backing_open(fs, fd);
 	if (id > 0) {
-		oi->way = WAY_KERNEL;
+		oi->way = direct ? WAY_DIRECT : WAY_KERNEL;
 		oi->backing_id = id;
 		return 0;
 	}
@@ -106,7 +108,7 @@ static void drop_open_inode(struct fs *fs, struct node *node)
 	if (oi->opens)
 		return;
 	warming_closed(fs, node);
-	if (oi->way == WAY_CACHED)
+	if (open_inode_cached(oi))
 		revalidate_remove(fs, node);
 	if (oi->backing_id)
 		backing_close(fs, oi->backing_id);
@@ -134,10 +136,10 @@ int backing_attach(struct fs *fs, struct node *node, struct openfile *of, int fd
 	oi = node->open;
 	if (oi) {
 		result = oi->way == WAY_NONE ? choose_way(fs, oi, fd, real) : 0;
-		if (!result && oi->way == WAY_CACHED && !real)
+		if (!result && oi->way != WAY_KERNEL && !real)
 			result = -EBADF;
 		if (!result) {
-			if (oi->way == WAY_CACHED && !oi->opens)
+			if (open_inode_cached(oi) && !oi->opens)
 				revalidate_add(fs, node);
 			oi->opens++;
 			oi->writers += of->writer;

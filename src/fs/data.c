@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/uio.h>
 
+#include "fs/direct.h"
 #include "fs/ops.h"
 #include "util/cleanup.h"
 
@@ -46,6 +47,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	ssize_t n = 0;
 	int fd;
 
+	if (of && of->way == WAY_DIRECT) {
+		direct_read(req, ino, size, off, fi, of);
+		return;
+	}
 	worker_might_block(w);
 	fd = fs_file_fd(fs, ino, fi);
 	if (fd < 0 || !of) {
@@ -90,7 +95,7 @@ static int become_writer(fuse_req_t req, int fd, const struct fuse_file_info *fi
  * to a write through its cache, so the error is asked for by writing on. Bytes, or -errno when there
  * are none.
  */
-static ssize_t write_all(int fd, const char *buf, size_t size, off_t off, int flags)
+ssize_t fs_write_all(int fd, const char *buf, size_t size, off_t off, int flags)
 {
 	size_t done = 0;
 	ssize_t n = 1;
@@ -121,7 +126,7 @@ static ssize_t write_back(struct worker *w, struct openfile *of, const char *buf
 			follow_flags(of, 0);
 	}
 	creds_writeback(&w->creds);
-	return write_all(plain >= 0 ? plain : of->fd, buf, size, off, 0);
+	return fs_write_all(plain >= 0 ? plain : of->fd, buf, size, off, 0);
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
@@ -143,15 +148,18 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	} else {
 		follow_flags(of, fi->flags);
 		n = become_writer(req, of->fd, fi);
-		if (!n)
-			n = write_all(of->fd, buf, size, off,
-				      fi->flags & O_APPEND ? RWF_APPEND : 0);
+		if (!n && of->way == WAY_DIRECT)
+			n = direct_write(fs, buf, size, off, fi, of);
+		else if (!n)
+			n = fs_write_all(of->fd, buf, size, off,
+					 fi->flags & O_APPEND ? RWF_APPEND : 0);
 	}
+	if (n > 0 && (of->way != WAY_DIRECT || fi->writepage))
+		stats_add(&w->stats->bytes[STATS_WRITE_CACHED], (uint64_t)n);
 	if (n < 0) {
 		reply_err(req, (int)n);
 		return;
 	}
-	stats_add(&w->stats->bytes[STATS_WRITE_CACHED], (uint64_t)n);
 	fuse_reply_write(req, (size_t)n);
 }
 

@@ -21,6 +21,7 @@ struct warm;
 struct walking;
 struct revalidate;
 struct housekeeper;
+struct engine;
 
 struct fs {
 	struct tree tree;
@@ -33,6 +34,8 @@ struct fs {
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	dev_t device; /* of our mount */
 	struct walking *walking; /* NULL: trees are not walked ahead */
+	struct engine *engine; /* NULL: no data comes to us by choice */
+	_Atomic bool refused; /* a file has refused Direct IO, and it was said */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */
@@ -93,3 +96,5 @@ int backing_attach(struct fs *fs, struct node *node, struct openfile *of, int fd
 void backing_detach(struct fs *fs, struct node *node, struct openfile *of);
 /* A descriptor of an open file for other than reading and writing; made when there is none. */
 int fs_file_fd(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi);
+/* pwritev2() until all is written or the filesystem says no: bytes, or -errno for none (data.c). */
+ssize_t fs_write_all(int fd, const char *buf, size_t size, off_t off, int flags);

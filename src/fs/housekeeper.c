@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "fs/fs.h"
+#include "fs/direct.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
 #include "fs/walking.h"
@@ -25,9 +25,9 @@ struct housekeeper {
 /* True when there is nothing left to look after. */
 static bool tick(struct fs *fs)
 {
-	bool cached = revalidate_tick(fs), walking = walking_tick(fs);
+	bool cached = revalidate_tick(fs), walking = walking_tick(fs), moving = !direct_tick(fs);
 
-	if (fdcache_sweep(fs->tree.fdcache) || cached || walking)
+	if (fdcache_sweep(fs->tree.fdcache) || cached || walking || moving)
 		return false;
 	malloc_trim(0); /* the C library would keep what millions of nodes left */
 	return true;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "fs/direct.h"
 #include "fs/ops.h"
 #include "fs/session.h"
 #include "fs/walking.h"
@@ -63,6 +64,7 @@ static void reply_stats(fuse_req_t req, struct fs *fs)
 	stats_snapshot(&fs->stats, s);
 	warming_count(fs, s);
 	walking_count(fs, s);
+	direct_count(fs, s);
 	s->uptime_ns = clock_ns() - fs->started_ns;
 	s->nodes = node_count(fs->tree.nodes);
 	s->open_files = openfile_count(fs->tree.openfiles);

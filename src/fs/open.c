@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 
+#include "fs/direct.h"
 #include "fs/open.h"
 #include "fs/revalidate.h"
 #include "fs/walking.h"
@@ -28,7 +29,7 @@ int flags_for_source(int flags)
 
 static bool needs_real_open(struct fs *fs, int flags)
 {
-	return flags_write(flags) || (flags & (O_TRUNC | O_DIRECT)) ||
+	return direct_wanted(fs) || flags_write(flags) || (flags & (O_TRUNC | O_DIRECT)) ||
 	       !atomic_load_explicit(&fs->passthrough, memory_order_relaxed) ||
 	       !fs->tree.kernel.has[KERNEL_PASSTHROUGH_PATH];
 }
@@ -62,8 +63,12 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 	}
 	fi->noflush = !of->writer;
 	fi->backing_id = id;
-	/* Readers on the kernel way need no descriptor. */
-	if (real && (of->writer || of->way == WAY_CACHED)) {
+	if (of->way == WAY_DIRECT) {
+		direct_attach(fs, of, *fd);
+		fi->direct_io = 1;
+	}
+	/* Readers on the kernel way need no descriptor, those on the direct one have theirs. */
+	if (real && (of->writer || (of->way != WAY_KERNEL && of->direct < 0))) {
 		if (fi->flags & O_APPEND)
 			lift_append(*fd);
 		openfile_keep(fs->tree.openfiles, of, steal_fd(fd));
@@ -72,7 +77,9 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 		fi->keep_cache = revalidate_at_open(fs, node, of);
 	else /* what FUSE's page cache may hold of it is not looked after from here on */
 		atomic_store_explicit(&node->version, 0, memory_order_relaxed);
-	stats_add(&stats->events[of->way == WAY_KERNEL ? STATS_OPEN_KERNEL : STATS_OPEN_CACHED], 1);
+	stats_add(&stats->events[of->way == WAY_KERNEL	? STATS_OPEN_KERNEL
+				 : of->way == WAY_DIRECT ? STATS_OPEN_DIRECT
+							 : STATS_OPEN_CACHED], 1);
 	return 0;
 }
 
@@ -128,7 +135,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err = open_node(req, fs, node, fi);
 
 	/* Before the answer: after it the kernel may forget the node at any time. */
-	if (!err && fi->backing_id > 0 && !flags_write(fi->flags))
+	if (!err && fi->backing_id > 0 && !fi->direct_io && !flags_write(fi->flags))
 		warming_opened(fs, node);
 	if (!err && !flags_write(fi->flags))
 		walking_opened(req, fs, node);
@@ -144,7 +151,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
 
 	/* The last close of a deleted file frees its blocks. */
-	if (of && of->fd >= 0)
+	if (of && (of->fd >= 0 || of->direct >= 0))
 		worker_might_block(worker_self());
 	if (of && !of->writer && fs_node(fs, ino))
 		walking_closed(fs, fs_node(fs, ino));

@@ -103,7 +103,7 @@ static bool changed(struct fs *fs, struct node *node)
 	if (tree_reach(&fs->tree, node, true, &lease) != 0)
 		return false;
 	node_lock(fs->tree.nodes, node);
-	if (node->open && node->open->way == WAY_CACHED && !node->open->writers) {
+	if (node->open && open_inode_cached(node->open) && !node->open->writers) {
 		now = content_version(lease.fd);
 		news = atomic_exchange(&node->version, now) != now;
 	}

@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 
 #include "creds/creds.h"
+#include "fs/direct.h"
 #include "fs/housekeeper.h"
 #include "fs/mount.h"
 #include "fs/revalidate.h"
@@ -81,6 +82,7 @@ static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 	session_free(fs->session);
 	walking_stop(fs);
 	warming_stop(fs);
+	direct_stop(fs);
 	fs_mount_deinit(fs, mountpoint, failed);
 	revalidate_free(fs->revalidate);
 	tree_deinit(&fs->tree);
@@ -167,6 +169,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	if (result)
 		log_line(LOG_WARNING, "atime goes as SOURCE's own mount has it: %s",
 			 strerror(-result));
+	direct_start(fs);
 	result = fs_mount(fs, c->mountpoint, err, err_size);
 	if (result)
 		return result;

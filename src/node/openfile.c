@@ -41,6 +41,8 @@ static void openfile_deinit(void *object)
 
 	if (of->fd >= 0)
 		close(of->fd);
+	if (of->direct >= 0)
+		close(of->direct);
 	if (of->dir)
 		pthread_mutex_destroy(&of->dir->lock);
 	free(of->dir);
@@ -75,7 +77,7 @@ struct openfile *openfile_new(struct openfile_table *t, uint64_t nodeid, uint64_
 	if (!of)
 		return NULL;
 	of->nodeid = nodeid;
-	of->fd = -1;
+	of->fd = of->direct = -1;
 	return of;
 }
 
@@ -91,7 +93,7 @@ void openfile_close(struct openfile_table *t, uint64_t fh)
 	if (!of)
 		return;
 	if (of->kept)
-		atomic_fetch_sub_explicit(&t->kept, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&t->kept, of->kept, memory_order_relaxed);
 	openfile_deinit(of);
 	slab_release(t->slab, fh);
 }
@@ -112,7 +114,14 @@ int openfile_room(struct openfile_table *t, bool directory)
 void openfile_keep(struct openfile_table *t, struct openfile *of, int fd)
 {
 	of->fd = fd;
-	of->kept = true;
+	of->kept++;
+	atomic_fetch_add_explicit(&t->kept, 1, memory_order_relaxed);
+}
+
+void openfile_keep_direct(struct openfile_table *t, struct openfile *of, int fd)
+{
+	of->direct = fd;
+	of->kept++;
 	atomic_fetch_add_explicit(&t->kept, 1, memory_order_relaxed);
 }
 

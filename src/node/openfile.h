@@ -15,6 +15,7 @@ enum way {
 	WAY_NONE,
 	WAY_KERNEL, /* passthrough: the kernel reads and writes SOURCE's file itself */
 	WAY_CACHED, /* FUSE's page cache, filled and written back by us */
+	WAY_DIRECT, /* to us, by no cache of FUSE's; only what is mmap'd is not */
 };
 
 /* Guarded by node_lock() of its node. */
@@ -22,9 +23,15 @@ struct open_inode {
 	uint32_t opens;   /* openfiles */
 	uint32_t writers; /* those of them that may write */
 	enum way way;
-	int backing_id; /* with WAY_KERNEL: FUSE's number for the backing file; 0: none */
+	int backing_id; /* WAY_KERNEL, and WAY_DIRECT for mmap: FUSE's number for the backing file; 0: none */
 	int pin;        /* O_PATH descriptor of a deleted object that is still in use, or -1 */
 };
+
+/* FUSE's page cache may hold some of its data. */
+static inline bool open_inode_cached(const struct open_inode *open)
+{
+	return open->way == WAY_CACHED || (open->way == WAY_DIRECT && !open->backing_id);
+}
 
 /* With no opens and no pin; NULL without memory. */
 struct open_inode *open_inode_new(void);
@@ -37,7 +44,10 @@ struct openfile {
 	uint64_t nodeid;
 	int fd; /* -1: opened only to be read, on the kernel way */
 	int flags;
-	bool kept; /* fd counts against the table's limit */
+	int direct; /* with WAY_DIRECT: opened once more with O_DIRECT, or -1 */
+	_Atomic uint32_t align; /* of what goes by `direct`, bytes; 1: nothing does */
+	bool direct_writes; /* `direct` is open for writing too */
+	uint8_t kept; /* descriptors that count against the table's limit */
 	bool writer;
 	enum way way;
 	struct dirstream *dir;
@@ -64,6 +74,7 @@ void openfile_set_limit(struct openfile_table *table, uint32_t descriptors);
 int openfile_room(struct openfile_table *table, bool directory);
 /* Takes fd over, until openfile_close(). */
 void openfile_keep(struct openfile_table *table, struct openfile *of, int fd);
+void openfile_keep_direct(struct openfile_table *table, struct openfile *of, int fd);
 /* Closes its descriptor and frees its directory stream. */
 void openfile_close(struct openfile_table *table, uint64_t fh);
 uint64_t openfile_count(struct openfile_table *table);

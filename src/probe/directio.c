@@ -16,6 +16,8 @@
 
 /* What every block device and page size in use accepts; tried where statx says nothing. */
 #define TRY_ALIGN 4096u
+/* Files that want more (a realtime device's extents, say) gain nothing. */
+#define ALIGN_MAX (64u << 10)
 
 /* struct statx as Linux 6.1 has it, whatever the C library's headers know. */
 struct statx_bytes {
@@ -40,6 +42,19 @@ static bool ask_statx(struct device_direct *d, const struct sample_file *f)
 	if (d->works == DEVICE_NO)
 		d->error = EINVAL;
 	return true;
+}
+
+uint32_t directio_align(int fd)
+{
+	struct device_direct d = {0};
+	const struct sample_file f = {.path_fd = fd};
+
+	if (!ask_statx(&d, &f))
+		return TRY_ALIGN;
+	if (d.works != DEVICE_YES || d.offset_align > ALIGN_MAX ||
+	    (d.offset_align & (d.offset_align - 1)))
+		return 0;
+	return d.offset_align > 1 ? d.offset_align : 2;
 }
 
 static bool try_read(struct device_direct *d, const struct sample_file *f)

@@ -19,7 +19,14 @@ enum stats_bytes {
 	STATS_FETCHED,      /* asked for ahead of programs, into SOURCE's page cache */
 	STATS_TREE_FETCHED, /* brought in by walking trees ahead */
 	STATS_TREE_WASTED,  /* of those, of files that nobody opened */
-	STATS_BYTES = 8,
+	/* Through the daemon, by backend; each write's number follows its read's. */
+	STATS_READ_RING,
+	STATS_WRITE_RING,
+	STATS_READ_DIRECT,
+	STATS_WRITE_DIRECT,
+	STATS_READ_BUFFERED,
+	STATS_WRITE_BUFFERED,
+	STATS_BYTES = 16,
 };
 
 enum stats_events {
@@ -34,6 +41,9 @@ enum stats_events {
 	STATS_GUESSES_USED,   /* of those files: opened in time, too early for us, not at all */
 	STATS_GUESSES_LATE,
 	STATS_GUESSES_WASTED,
+	STATS_OPEN_DIRECT, /* opens whose data comes to the daemon, past FUSE's page cache */
+	STATS_FILES_REFUSED, /* of those, of files that refuse Direct IO */
+	STATS_BACKENDS_REFUSED, /* backends that were not to be had */
 	STATS_EVENTS = 24,
 };
 

@@ -109,6 +109,8 @@ START_TEST(test_nothing_said)
 	ck_assert_double_eq(o.negative_timeout, OPTIONS_TIMEOUT_AUTO);
 	ck_assert_int_eq(o.exclusive, OPTION_OFF);
 	ck_assert_int_eq(o.passthrough, OPTION_PASSTHROUGH_AUTO);
+	ck_assert_int_eq(o.backend, OPTION_BACKEND_AUTO);
+	ck_assert_uint_eq(o.memory, OPTIONS_MEMORY_AUTO);
 	ck_assert_ptr_null(o.fsname);
 	ck_assert_ptr_null(o.subtype);
 	options_deinit(&o);
@@ -146,6 +148,11 @@ static const struct effect {
 	EFFECT("exclusive", exclusive, OPTION_ON),
 	EFFECT("passthrough=off", passthrough, OPTION_PASSTHROUGH_OFF),
 	EFFECT("passthrough=auto", passthrough, OPTION_PASSTHROUGH_AUTO),
+	EFFECT("backend=auto", backend, OPTION_BACKEND_AUTO),
+	EFFECT("backend=kernel", backend, OPTION_BACKEND_KERNEL),
+	EFFECT("backend=buffered", backend, OPTION_BACKEND_BUFFERED),
+	EFFECT("backend=direct", backend, OPTION_BACKEND_DIRECT),
+	EFFECT("backend=ring", backend, OPTION_BACKEND_RING),
 	/* The last one wins. */
 	EFFECT("ro,rw", ro, OPTION_OFF),
 	EFFECT("rw,ro", ro, OPTION_ON),
@@ -245,6 +252,27 @@ START_TEST(test_timeout)
 END_TEST
 
 static const struct {
+	const char *value;
+	uint64_t bytes;
+} sizes[] = {
+	{ "4194304", 4ull << 20 }, { "4M", 4ull << 20 },    { "4m", 4ull << 20 },
+	{ "5000k", 5000ull << 10 }, { "5000K", 5000ull << 10 }, { "0064M", 64ull << 20 },
+	{ "1G", 1ull << 30 },	   { "128g", 128ull << 30 }, { "131072M", 128ull << 30 },
+};
+
+START_TEST(test_size)
+{
+	struct options o;
+	char list[64];
+
+	snprintf(list, sizeof(list), "memory=%s", sizes[_i].value);
+	PARSE_OK(&o, "-o", list, "/s");
+	ck_assert_uint_eq(o.memory, sizes[_i].bytes);
+	options_deinit(&o);
+}
+END_TEST
+
+static const struct {
 	struct line line;
 	bool help, version;
 } shows[] = {
@@ -270,6 +298,7 @@ END_TEST
 
 #define EXPECTED_USAGE "expected overdrive [-o OPT[,OPT...]] SOURCE [MOUNTPOINT]"
 #define EXPECTED_SECONDS(n) "expected 0 to 31536000, e.g. " n "=1"
+#define EXPECTED_SIZE "expected 4M to 128G, e.g. memory=64M"
 #define SEE_HELP "unknown option; see overdrive --help"
 
 static const struct {
@@ -347,6 +376,23 @@ static const struct {
 	  "entry_timeout=31536001: too large; " EXPECTED_SECONDS("entry_timeout") },
 	{ { { "-o", "entry_timeout=31536000.1", "a" } },
 	  "entry_timeout=31536000.1: too large; " EXPECTED_SECONDS("entry_timeout") },
+	{ { { "-o", "memory=", "a" } }, "memory=: the value is empty; expected memory=64M" },
+	{ { { "-o", "memory", "a" } }, "memory: needs a value; expected memory=64M" },
+	{ { { "-o", "memory=M", "a" } }, "memory=M: not a size; " EXPECTED_SIZE },
+	{ { { "-o", "memory=64MB", "a" } }, "memory=64MB: not a size; " EXPECTED_SIZE },
+	{ { { "-o", "memory=64T", "a" } }, "memory=64T: not a size; " EXPECTED_SIZE },
+	{ { { "-o", "memory=-64M", "a" } }, "memory=-64M: not a size; " EXPECTED_SIZE },
+	{ { { "-o", "memory=0.5G", "a" } }, "memory=0.5G: not a size; " EXPECTED_SIZE },
+	{ { { "-o", "memory=0", "a" } }, "memory=0: too small; " EXPECTED_SIZE },
+	{ { { "-o", "memory=4095k", "a" } }, "memory=4095k: too small; " EXPECTED_SIZE },
+	{ { { "-o", "memory=129G", "a" } }, "memory=129G: too large; " EXPECTED_SIZE },
+	{ { { "-o", "memory=18446744073709551617", "a" } },
+	  "memory=18446744073709551617: too large; " EXPECTED_SIZE },
+	{ { { "-o", "memory=17179869185G", "a" } },
+	  "memory=17179869185G: too large; " EXPECTED_SIZE },
+	{ { { "-o", "backend=fast", "a" } },
+	  "backend=fast: no such value; expected backend=auto or backend=kernel or "
+	  "backend=buffered or backend=direct or backend=ring" },
 	/* What can't be. */
 	{ { { "-o", "allow_other,allow_root", "a" } },
 	  "allow_other,allow_root: only one of them can be" },
@@ -422,6 +468,8 @@ static size_t target_size(enum option_type type)
 		return sizeof(int);
 	case OPTION_SECONDS:
 		return sizeof(double);
+	case OPTION_SIZE:
+		return sizeof(uint64_t);
 	case OPTION_STRING:
 		return sizeof(char *);
 	case OPTION_IGNORED:
@@ -443,9 +491,10 @@ START_TEST(test_table)
 		ck_assert(def->help && *def->help);
 		ck_assert_uint_le(def->target + target_size(def->type), sizeof(struct options));
 		ck_assert_int_eq(!!def->choices, def->type == OPTION_CHOICE);
-		if (def->type == OPTION_SECONDS || def->type == OPTION_STRING)
+		if (def->type == OPTION_SECONDS || def->type == OPTION_SIZE ||
+		    def->type == OPTION_STRING)
 			ck_assert_ptr_nonnull(def->arg);
-		if (def->type == OPTION_SECONDS)
+		if (def->type == OPTION_SECONDS || def->type == OPTION_SIZE)
 			ck_assert(def->min < def->max && def->example);
 		for (size_t j = 0; j < i; j++)
 			ck_assert_str_ne(def->name, table[j].name);
@@ -589,6 +638,7 @@ static Suite *options_suite(void)
 	tcase_add_loop_test(tc, test_name, 0, ROWS(names));
 	tcase_add_test(tc, test_subtype);
 	tcase_add_loop_test(tc, test_timeout, 0, ROWS(timeouts));
+	tcase_add_loop_test(tc, test_size, 0, ROWS(sizes));
 	tcase_add_loop_test(tc, test_show, 0, ROWS(shows));
 	tcase_add_loop_test(tc, test_refusal, 0, ROWS(refusals));
 	tcase_add_test(tc, test_long_number);

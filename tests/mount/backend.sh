@@ -1,0 +1,230 @@
+#!/bin/bash
+# backend=: that data goes the way that was asked for, and that nothing else differs by it.
+# shellcheck source=tests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+# Directories native and source on one filesystem, and a mount of the latter.
+setup() { # FS [OPTIONS…]
+	local fs=$1
+	shift
+	need_fuse
+	requires python3 jq
+	scratch
+	mkdir "$T/fs" "$T/mnt"
+	if [[ $fs == ramfs ]]; then
+		mount -t ramfs ramfs "$T/fs"
+		cleanup_fn _umount_soon "$T/fs"
+	else
+		make_fs "$fs" 300M "$T/fs"
+	fi
+	mkdir "$T/fs/native" "$T/fs/source"
+	od_mount "$@" "$T/fs/source" "$T/mnt"
+}
+
+stat_of() { # JQ-PATH
+	"$OVERDRIVECTL" stats --json "$T/mnt" | jq "$1"
+}
+
+twin() { # SEED COUNT
+	"$_repo/tests/mount/twin.py" "$T/fs/native" "$T/mnt" "$@" >"$T/moved" || fail "they differ"
+	cmp "$T/fs/native/a" "$T/fs/source/a" || fail "another content below"
+}
+
+moved() { jq ".$1" "$T/moved"; }
+
+# All bytes that programs moved were moved by BACKEND; edges and appended ones by `buffered`.
+all_by() { # BACKEND
+	need_kernel 6.9 # what is mapped does not come to us there
+	assert_eq "$(stat_of ".bytes.read_$1")" "$(moved read)" "bytes read by $1"
+	assert_eq "$(stat_of ".bytes.write_$1 + if \"$1\" == \"buffered\" then 0 else .bytes.write_buffered end")" \
+		"$(moved written)" "bytes written"
+	assert_eq "$(stat_of '.bytes | .read_cached + .write_cached')" 0 "bytes through FUSE's page cache"
+	assert_eq "$(stat_of '.events | .opens_kernel + .opens_cached')" 0 "opens otherwise"
+}
+
+count=250
+[[ -z ${OVERDRIVE_LONG-} ]] || count=5000
+
+by_backend() { # BACKEND
+	setup ext4 -o "backend=$1"
+	twin 1 "$count"
+	all_by "$1"
+}
+
+test_ring() { by_backend ring; }
+test_direct() { by_backend direct; }
+test_buffered() { by_backend buffered; }
+
+# What is mapped then comes through FUSE's page cache.
+test_ring_without_passthrough() {
+	setup ext4 -o backend=ring,passthrough=off
+	twin 2 "$count"
+}
+
+test_kernel_and_auto_see_no_data() {
+	setup ext4 -o backend=kernel
+	twin 3 100
+	need_kernel 6.9
+	assert_eq "$(stat_of '.events.opens_direct')" 0 "opens past the kernel's way"
+}
+
+# ramfs knows no O_DIRECT: its files go by SOURCE's page cache, one by one.
+test_files_that_refuse() {
+	setup ramfs -o backend=ring
+	printf 'some words' >"$T/mnt/file"
+	assert_eq "$(cat "$T/mnt/file")" "some words"
+	head -c 3000001 /dev/urandom >"$T/fs/source/large"
+	cmp "$T/fs/source/large" "$T/mnt/large"
+	assert_eq "$(stat_of .bytes.read_buffered)" 3000011 "bytes read"
+	(($(stat_of .events.files_without_direct) >= 3)) || fail "not counted"
+	assert_eq "$(grep -c 'refuse Direct IO' "$OD_LOG")" 1 "lines in the log"
+}
+
+test_tmpfs() {
+	setup tmpfs -o backend=ring
+	twin 4 100
+}
+
+# The daemon has SOURCE's file open with O_DIRECT.
+test_descriptors() {
+	setup ext4 -o backend=ring
+	head -c 1M /dev/urandom >"$T/fs/source/file"
+	exec 7<"$T/mnt/file"
+	python3 - "$OD_PID" "$T/fs/source/file" <<-'END'
+		import os, sys
+		pid, path = sys.argv[1:]
+		want = os.stat(path).st_ino
+		for fd in os.listdir(f"/proc/{pid}/fd"):
+		    try:
+		        if os.stat(f"/proc/{pid}/fd/{fd}").st_ino != want: continue
+		        lines = dict(l.split(":", 1) for l in open(f"/proc/{pid}/fdinfo/{fd}") if ":" in l)
+		    except FileNotFoundError:
+		        continue
+		    if int(lines["flags"], 8) & os.O_DIRECT: sys.exit(0)
+		sys.exit("no descriptor with O_DIRECT")
+	END
+	exec 7<&-
+}
+
+# As in a container that forbids it: by seccomp, EPERM from io_uring_setup.
+test_io_uring_forbidden() {
+	requires python3
+	scratch
+	cat >"$T/overdrive" <<-END
+		#!/usr/bin/env python3
+		import ctypes, os, struct, sys
+		rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]
+		code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *r) for r in rules))
+		class Program(ctypes.Structure):
+		    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+		libc = ctypes.CDLL(None, use_errno=True)
+		program = Program(len(rules), ctypes.addressof(code))
+		if libc.prctl(22, 2, ctypes.byref(program), 0, 0) != 0:
+		    sys.exit("prctl: " + os.strerror(ctypes.get_errno()))
+		os.execv("$OVERDRIVE", sys.argv)
+	END
+	chmod 755 "$T/overdrive"
+	OVERDRIVE=$T/overdrive
+	local forbidden=$T
+	setup ext4 -o backend=ring
+	rm -r "$forbidden"
+	twin 5 100
+	all_by direct
+	assert_eq "$(stat_of .events.backends_refused)" 1 "backends refused"
+	grep -q 'backend ring is not to be had here: Operation not permitted' "$OD_LOG" || fail "not said"
+}
+
+# Buffers that can't be registered are used as they are.
+test_no_locked_memory() {
+	need_user_fuse
+	requires python3 jq
+	scratch
+	mkdir "$T/source" "$T/mnt"
+	chown "$TEST_UID:$TEST_GID" "$T" "$T/source" "$T/mnt"
+	head -c 3000001 /dev/urandom >"$T/source/file"
+	ulimit -l 0
+	OD_USER=1 od_mount -o backend=ring "$T/source" "$T/mnt"
+	as_user cmp "$T/source/file" "$T/mnt/file"
+	(($(as_user "$OVERDRIVECTL" stats --json "$T/mnt" |
+		jq '.bytes | .read_ring + .read_direct + .read_buffered') == 3000001)) || fail "bytes"
+}
+
+test_many_streams_little_memory() {
+	setup ext4 -o backend=ring,memory=4M
+	head -c 64M /dev/urandom >"$T/fs/source/file"
+	python3 - "$T/mnt/file" "$T/fs/source/file" <<-'END'
+		import os, sys, threading
+		mount, source = (os.open(p, os.O_RDONLY) for p in sys.argv[1:])
+		bad = []
+		def stream(i):
+		    for k in range(4):
+		        at = ((i * 977 + k) % 63) * (1 << 20) + i
+		        if os.pread(mount, 1 << 20, at) != os.pread(source, 1 << 20, at): bad.append((i, k))
+		threads = [threading.Thread(target=stream, args=(i,)) for i in range(64)]
+		for t in threads: t.start()
+		for t in threads: t.join()
+		sys.exit(f"differ: {bad}" if bad else 0)
+	END
+}
+
+# Writes until nothing is left, in odd pieces. Prints what was said to be written.
+fill() { # FILE
+	cat >"$T/fill.py" <<-'END'
+		import os, sys
+		path = sys.argv[1]
+		piece = bytes(i * 7 % 251 for i in range(1234567))
+		fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o644)
+		done = 0
+		while True:
+		    try: n = os.write(fd, piece)
+		    except OSError as e:
+		        if e.errno != 28: raise
+		        break
+		    if os.pread(fd, n, done) != piece[:n]: sys.exit(f"other bytes from {done} on")
+		    done += n
+		if os.fstat(fd).st_size != done: sys.exit(f"{done} bytes written, size {os.fstat(fd).st_size}")
+		print(done)
+	END
+	chmod 644 "$T/fill.py"
+	"${as[@]}" env PATH=/usr/bin:/bin python3 "$T/fill.py" "$1"
+}
+
+# The filesystem's reserve is for root alone, who may use it.
+test_no_space() {
+	need_fuse
+	requires python3 jq
+	scratch
+	mkdir "$T/fs" "$T/mnt"
+	make_fs ext4 64M "$T/fs" -m defaults -m 20
+	mkdir "$T/fs/source"
+	chmod 777 "$T/fs/source"
+	od_mount -o backend=ring "$T/fs/source" "$T/mnt"
+	local user root as=(as_user)
+	user=$(fill "$T/mnt/by-user")
+	rm "$T/mnt/by-user"
+	sync -f "$T/fs"
+	as=()
+	root=$(fill "$T/mnt/by-root")
+	((root > user + (4 << 20))) || fail "root wrote $root bytes, an ordinary user $user"
+}
+
+# Whether a write takes setuid away depends on who writes.
+test_setuid() {
+	setup ext4 -o backend=ring
+	local file=$T/mnt/file size
+	for size in 3 8192; do
+		head -c 100000 /dev/zero >"$file"
+		chmod 4777 "$file"
+		head -c "$size" /dev/zero | dd of="$file" bs=8192 conv=notrunc status=none
+		assert_eq "$(stat -c %a "$file")" 4777 "after root's write of $size bytes"
+		head -c "$size" /dev/zero | as_user dd of="$file" bs=8192 conv=notrunc status=none
+		assert_eq "$(stat -c %a "$file")" 777 "after a user's write of $size bytes"
+		chmod 2771 "$file"
+		chown 0:"$TEST_GID" "$file"
+		chmod 2777 "$file"
+		head -c "$size" /dev/zero | as_user dd of="$file" bs=8192 conv=notrunc status=none
+		assert_eq "$(stat -c %a "$file")" 777 "setgid after a user's write of $size bytes"
+	done
+}
+
+run_tests "$@"
