@@ -152,7 +152,7 @@ static unsigned walk_btrfs(const struct walk *w, const struct mount_entry *m, un
 static unsigned walk_below(const struct walk *w, const struct mount_entry *below, const char *path,
 			   unsigned level, enum device_class *class)
 {
-	struct device_step *step = walk_step(w, DEVICE_FILESYSTEM, level);
+	struct device_step *step = chain_step(w, DEVICE_FILESYSTEM, level);
 
 	if (!step)
 		return 0;

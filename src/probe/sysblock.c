@@ -183,7 +183,7 @@ bool walk_is_top(const struct walk *w, unsigned level)
 	return true;
 }
 
-struct device_step *walk_step(const struct walk *w, enum device_kind kind, unsigned level)
+struct device_step *chain_step(const struct walk *w, enum device_kind kind, unsigned level)
 {
 	struct device *d = w->device;
 	struct device_step *step;
@@ -235,7 +235,7 @@ static unsigned walk_loop(const struct walk *w, int dir_fd, unsigned level)
 		w->device->disks++;
 		return own;
 	}
-	step = walk_step(w, DEVICE_FILESYSTEM, level);
+	step = chain_step(w, DEVICE_FILESYSTEM, level);
 	if (!step)
 		return own;
 	snprintf(step->name, sizeof(step->name), "%s", m->type);
@@ -257,7 +257,7 @@ static unsigned walk_end(const struct walk *w, int dir_fd)
 unsigned walk_block_dir(const struct walk *w, int dir_fd, const char *name, unsigned level)
 {
 	struct device *d = w->device;
-	struct device_step *step = walk_step(w, DEVICE_DISK, level);
+	struct device_step *step = chain_step(w, DEVICE_DISK, level);
 	enum device_kind kind;
 	unsigned depth;
 

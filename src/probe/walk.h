@@ -29,7 +29,7 @@ unsigned walk_block_name(const struct walk *w, const char *name, unsigned level)
 unsigned walk_block_dir(const struct walk *w, int dir_fd, const char *name, unsigned level);
 
 /* The next step of the chain, or NULL if it is full. */
-struct device_step *walk_step(const struct walk *w, enum device_kind kind, unsigned level);
+struct device_step *chain_step(const struct walk *w, enum device_kind kind, unsigned level);
 
 /* Whether nothing but filesystems lies above this level of the step to come: what is found there
  * is what the files themselves live with. */
