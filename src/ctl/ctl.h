@@ -51,6 +51,7 @@ struct ctl_hint ctl_hint(const char *word, const char *(*name)(const void *from,
 			 const void *from);
 
 extern const struct ctl_command ctl_detach;
+extern const struct ctl_command ctl_explain;
 extern const struct ctl_command ctl_options;
 extern const struct ctl_command ctl_probe;
 extern const struct ctl_command ctl_stats;

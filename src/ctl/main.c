@@ -7,6 +7,7 @@
 
 static const struct ctl_command *const commands[] = {
 	&ctl_detach,
+	&ctl_explain,
 	&ctl_options,
 	&ctl_probe,
 	&ctl_stats,

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "fs/direct.h"
+#include "fs/explain.h"
 #include "fs/ops.h"
 #include "fs/session.h"
 #include "fs/walking.h"
@@ -154,13 +155,14 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	      size_t out_size)
 {
 	(void)arg;
-	(void)flags;
 	if (cmd == OVERDRIVE_IOC_STATS && ino == FUSE_ROOT_ID &&
 	    out_size >= sizeof(struct stats_snapshot))
 		reply_stats(req, fs_of(req));
 	else if (cmd == OVERDRIVE_IOC_OPTIONS && ino == FUSE_ROOT_ID &&
 		 out_size >= sizeof(struct stats_options))
 		reply_options(req, fs_of(req));
+	else if (cmd == OVERDRIVE_IOC_EXPLAIN && out_size >= sizeof(struct stats_explain))
+		explain(req, ino, fi, flags & FUSE_IOCTL_DIR);
 	else
 		pass_on(req, ino, cmd, fi, in_buf, in_size, out_size);
 }

@@ -87,6 +87,17 @@ void warming_count(const struct fs *fs, struct stats_snapshot *snapshot)
 	snapshot->events[STATS_GIVEN_UP] = c.given_up;
 }
 
+void warming_explain(FILE *out, const struct fs *fs, struct node *node)
+{
+	if (!fs->warm)
+		fprintf(out, "ahead    nothing is fetched: prefetch=off, or a kernel before 6.5\n");
+	else if (warm_watches(fs->warm, node->id))
+		fprintf(out, "ahead    watched: who reads it in order gets up to %llu MiB fetched "
+			"ahead\n", (unsigned long long)(max_window() >> 20));
+	else
+		fprintf(out, "ahead    not watched: small, hot, read through or without a pattern\n");
+}
+
 void warming_closed(struct fs *fs, struct node *node)
 {
 	if (fs->warm)

@@ -71,3 +71,11 @@ struct stats_options {
 /* 'O', 0xD1: the size is part of the number, so an older overdrivectl gets ENOTTY, not garbage. */
 #define OVERDRIVE_IOC_STATS _IOR('O', 0xd1, struct stats_snapshot)
 #define OVERDRIVE_IOC_OPTIONS _IOR('O', 0xd2, struct stats_options)
+
+/* In words, made by the daemon; asked on an open file or directory by whoever could open it. */
+#define EXPLAIN_VERSION 1
+struct stats_explain {
+	uint32_t version, reserved;
+	char text[4096]; /* lines, ends with 0 */
+};
+#define OVERDRIVE_IOC_EXPLAIN _IOR('O', 0xd3, struct stats_explain)

@@ -227,4 +227,19 @@ test_setuid() {
 	done
 }
 
+test_explain() {
+	setup ext4 -o backend=ring
+	echo x >"$T/mnt/file"
+	local text
+	text=$("$OVERDRIVECTL" explain "$T/mnt/file")
+	grep -q '^way      direct ' <<<"$text" || fail "said: $text"
+	grep -qE '^backend  (ring|direct), by blocks of [0-9]+ bytes$' <<<"$text" || fail "said: $text"
+	"$OVERDRIVECTL" explain "$T/mnt" >/dev/null || fail "a directory"
+	assert_fails "not a file or directory of an overdrive mount" "$OVERDRIVECTL" explain "$T/fs/source/file"
+	od_umount "$T/mnt"
+	od_mount "$T/fs/source" "$T/mnt"
+	text=$("$OVERDRIVECTL" explain "$T/mnt/file")
+	grep -qE '^way      (kernel|cached) ' <<<"$text" || fail "said: $text"
+}
+
 run_tests "$@"
