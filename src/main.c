@@ -11,11 +11,12 @@
 #include "options.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/notify.h"
 
 /* mount(8), EXIT STATUS */
-#define EXIT_USAGE 1
+#define EXIT_USAGE  1
 #define EXIT_SYSTEM 2
-#define EXIT_MOUNT 32
+#define EXIT_MOUNT  32
 
 #define ERR_SIZE 1024
 
@@ -47,13 +48,21 @@ static char *find_mountpoint(const struct options *o, char *err)
 	return found;
 }
 
-/* In the background: tells the waiting parent, and lets go of its terminal. */
-static void report_ready(void *argument)
-{
-	int *pipe_end = argument, null;
-	unsigned char ok = 0;
+struct job {
+	const struct options *options;
+	const struct kernel *kernel;
+	struct source *source;
+	const char *mountpoint;
+	int starter; /* in the background: where somebody waits to hear that we serve; else -1 */
+	int notify;
+};
 
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+/* Tells the waiting parent, and lets go of its terminal. */
+static void release_starter(int *pipe_end)
+{
+	unsigned char ok = 0;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
 	log_to_syslog();
 	for (int fd = 0; null >= 0 && fd < 3; fd++)
 		dup2(null, fd);
@@ -64,17 +73,26 @@ static void report_ready(void *argument)
 	close(steal_fd(pipe_end));
 }
 
-struct job {
-	const struct options *options;
-	const struct kernel *kernel;
-	struct source *source;
-	const char *mountpoint;
-};
+static void on_event(void *argument, enum serve_event event)
+{
+	struct job *job = argument;
+	char text[512];
 
-static int run(const struct job *job, void (*ready)(void *), void *argument)
+	if (event == SERVE_ENDED) {
+		notify_send(job->notify, "STOPPING=1\nSTATUS=Unmounted");
+		return;
+	}
+	snprintf(text, sizeof(text), "READY=1\nMAINPID=%d\nSTATUS=Serving %s", getpid(),
+		 job->mountpoint);
+	if (job->starter >= 0)
+		release_starter(&job->starter);
+	notify_send(job->notify, text);
+}
+
+static int run(struct job *job)
 {
 	char err[ERR_SIZE] = "";
-	int result = serve(job->options, job->kernel, job->source, job->mountpoint, ready, argument,
+	int result = serve(job->options, job->kernel, job->source, job->mountpoint, on_event, job,
 			   err, sizeof(err));
 
 	if (result)
@@ -99,7 +117,7 @@ static int wait_for_daemon(pid_t child, int pipe_end)
 	return complain(EXIT_SYSTEM, "the daemon died before it served the mount");
 }
 
-static int run_in_background(const struct job *job)
+static int run_in_background(struct job *job)
 {
 	int ends[2];
 	pid_t child;
@@ -117,7 +135,8 @@ static int run_in_background(const struct job *job)
 	setsid();
 	if (chdir("/") < 0)
 		log_line(LOG_WARNING, "/: %s", strerror(errno));
-	return run(job, report_ready, &ends[1]);
+	job->starter = ends[1];
+	return run(job);
 }
 
 static int mount_and_serve(const struct options *o)
@@ -125,7 +144,7 @@ static int mount_and_serve(const struct options *o)
 	char err[ERR_SIZE] = "";
 	struct source source;
 	struct kernel kernel;
-	struct job job = {.options = o, .kernel = &kernel, .source = &source};
+	struct job job = { .options = o, .kernel = &kernel, .source = &source, .starter = -1 };
 	autofree char *mountpoint = find_mountpoint(o, err);
 	int result;
 
@@ -138,7 +157,10 @@ static int mount_and_serve(const struct options *o)
 	}
 	job.mountpoint = mountpoint;
 	log_open();
-	result = o->foreground ? run(&job, NULL, NULL) : run_in_background(&job);
+	job.notify = notify_open();
+	result = o->foreground ? run(&job) : run_in_background(&job);
+	if (job.notify >= 0)
+		close(job.notify);
 	source_deinit(&source);
 	return result;
 }

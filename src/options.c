@@ -28,6 +28,7 @@ void options_init(struct options *o)
 		.entry_timeout = OPTIONS_TIMEOUT_AUTO,
 		.negative_timeout = OPTIONS_TIMEOUT_AUTO,
 		.exclusive = OPTION_OFF,
+		.detach_on_death = OPTION_OFF,
 		.passthrough = OPTION_PASSTHROUGH_AUTO,
 		.prefetch = OPTION_PREFETCH_AUTO,
 		.backend = OPTION_BACKEND_AUTO,

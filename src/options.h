@@ -96,6 +96,7 @@ struct options {
 	double negative_timeout;
 
 	enum option_tristate exclusive;		/* OFF or ON */
+	enum option_tristate detach_on_death;	/* likewise */
 	enum option_passthrough passthrough;
 	enum option_prefetch prefetch;
 	enum option_backend backend;

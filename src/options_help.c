@@ -54,6 +54,8 @@ static const struct option_def table[] = {
 	  .help = "for all buffers and guesses; k, M, G" },
 	FLAG(OWN, "exclusive", exclusive, OPTION_ON,
 	     "nobody else changes SOURCE: trust what is known"),
+	FLAG(OWN, "detach_on_death", detach_on_death, OPTION_ON,
+	     "if the daemon dies, the path becomes plain again"),
 	CHOICE(OWN, "passthrough", passthrough, passthrough_choices,
 	       "hand hot files to the kernel where it can"),
 	CHOICE(OWN, "prefetch", prefetch, prefetch_choices,

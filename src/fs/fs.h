@@ -32,10 +32,10 @@ struct fs {
 	struct revalidate *revalidate;
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
-	dev_t device; /* of our mount */
 	struct walking *walking; /* NULL: trees are not walked ahead */
 	struct engine *engine; /* NULL: no data comes to us by choice */
 	_Atomic bool refused; /* a file has refused Direct IO, and it was said */
+	int mount_id; /* mountinfo's; another mount at the same path is none of ours */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */

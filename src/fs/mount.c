@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/mountpoint.h"
 
 #define EXIT_SYSTEM 2 /* mount(8) */
 #define EXIT_MOUNT 32
@@ -193,17 +192,6 @@ static int mount_as_user(struct fs *fs, const char *mountpoint)
 	return errno ? -errno : -EPERM;
 }
 
-/* The filesystem that is on top there. Asks nobody: our own is not served yet, or no longer. */
-static dev_t device_at(const char *mountpoint)
-{
-	struct statx stx;
-
-	if (statx(AT_FDCWD, mountpoint, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-		  0, &stx) < 0)
-		return 0;
-	return makedev(stx.stx_dev_major, stx.stx_dev_minor);
-}
-
 int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 {
 	int result;
@@ -224,7 +212,7 @@ int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 	result = geteuid() == 0 ? mount_as_root(fs, mountpoint) : mount_as_user(fs, mountpoint);
 	fuse_set_log_func(log_fuse);
 	if (!result) {
-		fs->device = device_at(mountpoint);
+		fs->mount_id = mountpoint_id(fs->tree.source.proc, mountpoint);
 		return 0;
 	}
 	snprintf(err, err_size, "%s: can't be mounted: %s", mountpoint, strerror(-result));
@@ -234,9 +222,10 @@ int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 }
 
 /* An ordinary user may unmount only by the setuid helper. It says by itself what is wrong. */
-static int fusermount(const char *mountpoint)
+int fs_fusermount(const char *mountpoint, bool lazily)
 {
-	char *argv[] = {(char *)"fusermount3", (char *)"-u", (char *)"--", (char *)mountpoint, NULL};
+	char *argv[] = {(char *)"fusermount3", (char *)(lazily ? "-uz" : "-u"), (char *)"--",
+			(char *)mountpoint, NULL};
 	pid_t child;
 	int status, err = posix_spawnp(&child, argv[0], NULL, NULL, argv, environ);
 
@@ -250,12 +239,11 @@ static int fusermount(const char *mountpoint)
 
 int fs_unmount(struct fs *fs, const char *mountpoint)
 {
-	/* After umount -l, or beneath somebody else's mount, the path leads to what is not ours:
-	 * in place to SOURCE's own mount. */
-	if (device_at(mountpoint) != fs->device)
-		return -EINVAL;
+	/* After umount -l the path may lead to SOURCE's own mount, which is not ours to unmount. */
+	if (mountpoint_id(fs->tree.source.proc, mountpoint) != fs->mount_id)
+		return -ESTALE;
 	if (geteuid() != 0)
-		return fusermount(mountpoint);
+		return fs_fusermount(mountpoint, false);
 	return or_errno(umount2(mountpoint, UMOUNT_NOFOLLOW));
 }
 
@@ -264,8 +252,8 @@ void fs_mount_deinit(struct fs *fs, const char *mountpoint, bool detach)
 	if (!fs->fuse)
 		return;
 	if (detach && geteuid() == 0)
-		umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
-	else if (detach)
+		mountpoint_detach(fs->tree.source.proc, mountpoint, fs->mount_id);
+	else if (detach && mountpoint_id(fs->tree.source.proc, mountpoint) == fs->mount_id)
 		fuse_session_unmount(fs->fuse);
 	fuse_session_destroy(fs->fuse);
 	fs->fuse = NULL;

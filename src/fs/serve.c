@@ -11,6 +11,7 @@
 
 #include "creds/creds.h"
 #include "fs/direct.h"
+#include "fs/guard.h"
 #include "fs/housekeeper.h"
 #include "fs/mount.h"
 #include "fs/revalidate.h"
@@ -95,8 +96,9 @@ struct control {
 	struct fs *fs;
 	const char *mountpoint;
 	int signals;
-	void (*ready)(void *);
+	void (*tell)(void *, enum serve_event);
 	void *argument;
+	struct guard guard;
 };
 
 static int open_signals(void)
@@ -125,12 +127,15 @@ static void on_signal(struct control *c)
 		return;
 	}
 	err = fs_unmount(c->fs, c->mountpoint);
-	if (err)
+	if (err == -ESTALE)
+		log_line(LOG_WARNING,
+			 "%s: not unmounted: it is not there any more, or covered; served until its "
+			 "last file is closed",
+			 c->mountpoint);
+	else if (err)
 		log_line(LOG_ERR, "%s: not unmounted: %s; it stays mounted and served",
 			 c->mountpoint,
-			 err == -EBUSY    ? "busy, something still uses it"
-			 : err == -EINVAL ? "it is not what is mounted there"
-					  : strerror(-err));
+			 err == -EBUSY ? "busy, something still uses it" : strerror(-err));
 }
 
 /* Until the mount is gone. Does nothing that may wait for the disk: SIGUSR1 must be answered. */
@@ -152,8 +157,7 @@ static void control_loop(struct control *c)
 			on_signal(c);
 		if (fds[2].revents) {
 			fds[2].fd = -1;
-			if (c->ready)
-				c->ready(c->argument);
+			c->tell(c->argument, SERVE_READY);
 		}
 	}
 }
@@ -173,6 +177,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	result = fs_mount(fs, c->mountpoint, err, err_size);
 	if (result)
 		return result;
+	guard_arm(&c->guard, fs->mount_id);
 	fs->session = session_new(fs);
 	warming_start(fs);
 	walking_start(fs);
@@ -184,6 +189,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	}
 	fs->housekeeper = housekeeper_new(fs);
 	control_loop(c);
+	c->tell(c->argument, SERVE_ENDED);
 	fs->housekeeper = housekeeper_free(fs->housekeeper);
 	result = session_join(fs->session);
 	if (result)
@@ -192,10 +198,11 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 }
 
 int serve(const struct options *o, const struct kernel *kernel, struct source *source,
-	  const char *mountpoint, void (*ready)(void *), void *argument, char *err,
-	  size_t err_size)
+	  const char *mountpoint, void (*tell)(void *, enum serve_event), void *argument,
+	  char *err, size_t err_size)
 {
-	struct control c = {.mountpoint = mountpoint, .ready = ready, .argument = argument};
+	struct control c = {
+		.mountpoint = mountpoint, .tell = tell, .argument = argument, .guard.pipe = -1};
 	autofree struct fs *fs = calloc(1, sizeof(*fs));
 	uint32_t descriptors;
 	int result;
@@ -203,6 +210,14 @@ int serve(const struct options *o, const struct kernel *kernel, struct source *s
 	if (!fs)
 		return EXIT_SYSTEM;
 	c.fs = fs;
+	if (o->detach_on_death == OPTION_ON) {
+		result = guard_start(&c.guard, source->proc, mountpoint, o->foreground);
+		if (result) {
+			snprintf(err, err_size, "%s: detach_on_death: can't start the guard: %s",
+				 mountpoint, strerror(-result));
+			return EXIT_SYSTEM;
+		}
+	}
 	descriptors = grow_descriptor_table();
 	result = source_start(source);
 	if (!result)
@@ -219,6 +234,7 @@ int serve(const struct options *o, const struct kernel *kernel, struct source *s
 	}
 	result = run(fs, &c, err, err_size);
 	fs_deinit(fs, mountpoint, result != 0);
+	guard_dismiss(&c.guard);
 	close(c.signals);
 	return result;
 }
