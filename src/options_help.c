@@ -139,7 +139,7 @@ const struct option_flag *options_flags(size_t *n)
 	return flags;
 }
 
-/* Wide enough for the longest of the left column, negative_timeout=SECONDS. */
+/* Wide enough for most of the left column. */
 #define HELP_COLUMN	26
 
 static void print_flag(FILE *out, const struct option_flag *f)
@@ -163,7 +163,11 @@ static void print_option(FILE *out, const struct option_def *def)
 	for (size_t i = 0; def->choices && def->choices[i] && len < (int)sizeof(left); i++)
 		len += snprintf(left + len, sizeof(left) - (size_t)len, "%c%s", i ? '|' : '=',
 				def->choices[i]);
-	fprintf(out, "  %-*s %s\n", HELP_COLUMN, left, def->help);
+	/* Too long for its column: the help begins a line of its own. */
+	if (len > HELP_COLUMN)
+		fprintf(out, "  %s\n  %-*s %s\n", left, HELP_COLUMN, "", def->help);
+	else
+		fprintf(out, "  %-*s %s\n", HELP_COLUMN, left, def->help);
 }
 
 static void print_group(FILE *out, enum option_group group, const char *heading)
