@@ -73,7 +73,7 @@ static bool try_lead(struct session *s)
  *
  * No wake-up is lost: who lets the lead go stores 0 before he wakes, and who waits looks at the
  * word after he is counted. A worker leaves only after a wait that nobody ended, while others are
- * idle, and wakes one of them if the lead was let go meanwhile.
+ * idle, and takes the lead if it was let go meanwhile.
  */
 static bool wait_for_lead(struct session *s)
 {
@@ -86,9 +86,8 @@ static bool wait_for_lead(struct session *s)
 			wanted = atomic_load(&s->idle) <= IDLE_WORKERS;
 	}
 	atomic_fetch_sub(&s->idle, 1);
-	if (!leads && atomic_load(&s->lead) == 0)
-		futex_wake(&s->lead, 1);
-	return leads;
+	/* Several may leave at once: who let the lead go may have counted on any of them. */
+	return leads || (!atomic_load(&s->ended) && try_lead(s));
 }
 
 static bool take_lead(struct session *s)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* ops DIR [SCENARIO…]: runs scenarios below DIR, prints their transcript; see ops.h. */
+/* ops [--here] DIR [SCENARIO…]: runs scenarios below DIR, prints their transcript; see ops.h. */
 #include "ops.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static const struct scenario *const tables[] = {
 	dir_scenarios,	    xattr_scenarios, acl_scenarios,	 flags_scenarios,
 	locks_scenarios,    ids_scenarios,   caps_scenarios,	 killpriv_scenarios,
 	exec_scenarios,	    watch_scenarios, fanotify_scenarios, misc_scenarios,
-	known_scenarios,
+	known_scenarios,    full_scenarios,  layers_scenarios,
 };
 
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
@@ -74,11 +74,12 @@ static int run_one(struct ops *o, const struct scenario *s, int top)
 	int status;
 
 	o->name = s->name;
-	if (ops_rm(top, s->name) < 0 || mkdirat(top, s->name, 0755) < 0)
+	if (!o->here && (ops_rm(top, s->name) < 0 || mkdirat(top, s->name, 0755) < 0))
 		return fail("can't make an empty directory", s->name);
 	pid = fork();
 	if (!pid) {
-		int fd = openat(top, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		const char *where = o->here ? "." : s->name;
+		int fd = openat(top, where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 		if (fd < 0 || fchdir(fd) < 0)
 			_exit(fail("can't enter", s->name));
@@ -92,7 +93,7 @@ static int run_one(struct ops *o, const struct scenario *s, int top)
 		ops_say(o, "end", "killed by signal %s", sigabbrev_np(WTERMSIG(status)));
 	else
 		ops_say(o, "end", "%d", WEXITSTATUS(status));
-	if (ops_rm(top, s->name) < 0)
+	if (!o->here && ops_rm(top, s->name) < 0)
 		ops_say(o, "clean-up", "%s", strerrorname_np(errno));
 	return 0;
 }
@@ -109,7 +110,7 @@ static bool matches(const char *pattern, const char *name)
 
 static bool wanted(const struct scenario *s, int n, char **names, bool *used)
 {
-	bool any = !n;
+	bool any = !n && !(s->who & OPS_NAMED);
 	int i;
 
 	for (i = 0; i < n; i++) {
@@ -145,7 +146,7 @@ static int run_all(struct ops *o, int top, int n, char **names)
 
 static int list(void)
 {
-	static const char *const who[] = { "", "root", "user", "both" };
+	static const char *const who[] = { "", "root", "user", "both", "", "root", "user", "both" };
 	const struct scenario *s;
 	size_t t;
 
@@ -171,8 +172,15 @@ int main(int argc, char **argv)
 		return geteuid() == USER_B ? 42 : getegid() == USER_B ? 43 : 41;
 	if (argc == 2 && !strcmp(argv[1], "--list"))
 		return list();
+	/* the scenario finds DIR as it is, and leaves it as it likes */
+	if (argc > 2 && !strcmp(argv[1], "--here")) {
+		o.here = true;
+		argv++;
+		argc--;
+	}
 	if (argc < 2 || argv[1][0] == '-') {
-		fprintf(stderr, "usage: ops DIR [SCENARIO | PREFIX*]...\n       ops --list\n");
+		fprintf(stderr, "usage: ops [--here] DIR [SCENARIO | PREFIX*]...\n"
+				"       ops --list\n");
 		return 2;
 	}
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)

@@ -19,6 +19,7 @@ struct ops {
 	const char *name; /* of the running scenario */
 	const char *self; /* path of this program, opened before any chdir */
 	bool root;	  /* runs with uid 0 */
+	bool here;	  /* works in the directory itself, not in an empty one below */
 };
 
 /* who may run a scenario */
@@ -26,6 +27,7 @@ enum {
 	OPS_ROOT = 1,
 	OPS_USER = 2,
 	OPS_BOTH = OPS_ROOT | OPS_USER,
+	OPS_NAMED = 4, /* only when asked for: needs a filesystem made for it */
 };
 
 /* A file's table ends with an entry without a name. */
@@ -47,10 +49,12 @@ extern const struct scenario direct_scenarios[];
 extern const struct scenario exec_scenarios[];
 extern const struct scenario fanotify_scenarios[];
 extern const struct scenario flags_scenarios[];
+extern const struct scenario full_scenarios[];
 extern const struct scenario ids_scenarios[];
 extern const struct scenario killpriv_scenarios[];
 extern const struct scenario known_scenarios[];
 extern const struct scenario links_scenarios[];
+extern const struct scenario layers_scenarios[];
 extern const struct scenario locks_scenarios[];
 extern const struct scenario misc_scenarios[];
 extern const struct scenario mmap_scenarios[];

@@ -260,6 +260,17 @@ static void known_residency(struct ops *o)
 		(in_core[0] & 1) + (in_core[1] & 1) + (in_core[2] & 1) + (in_core[3] & 1));
 }
 
+/* FIOQSIZE: space that a quota would count; the VFS asks the inode. */
+static void known_qsize(struct ops *o)
+{
+	loff_t size = -1;
+
+	ops_mk_sized(o, "f", 5000);
+	TRY(o, ioctl(ops_open(o, "f", O_RDONLY), FIOQSIZE, &size));
+	ops_say(o, "counts", "%d", size > 0);
+	TRY(o, ioctl(ops_open(o, ".", O_RDONLY), FIOQSIZE, &size) < 0);
+}
+
 static void known_volume(struct ops *o)
 {
 	char label[256] = "";
@@ -287,6 +298,7 @@ const struct scenario known_scenarios[] = {
 	{ "known_handles", known_handles, OPS_BOTH },
 	{ "known_maps", known_maps, OPS_BOTH },
 	{ "known_residency", known_residency, OPS_BOTH },
+	{ "known_qsize", known_qsize, OPS_BOTH },
 	{ "known_volume", known_volume, OPS_BOTH },
 	{ 0 },
 };

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SOURCE on overlayfs, in a directory (--here) that its lower layer has filled: a, b, c, d (files of
+ * 10,000 bytes), e/f (a directory with a file), l1 and l2 (hard links), s (a symlink). What is
+ * changed is copied up meanwhile. And read_only: the same on a SOURCE that can't be written.
+ */
+#include "ops.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static void ino_of(struct ops *o, const char *step, const struct stat *before, const char *path)
+{
+	struct stat now = ops_lstat(path);
+
+	ops_say(o, step, "%s", ops_same_file(before, &now) ? "same inode" : "another inode");
+}
+
+static void copyup_write(struct ops *o)
+{
+	struct stat before = ops_lstat("a");
+	int old = ops_open(o, "a", O_RDONLY), fd;
+	char *map = mmap(NULL, 10000, PROT_READ, MAP_SHARED, old, 0), buf[8];
+
+	SHOW(o, "a");
+	ops_bytes(o, "mapped", map, 10000);
+	fd = FD(o, open("a", O_RDWR));
+	TRY(o, pwrite(fd, "written", 7, 100));
+	SHOW(o, "a");
+	SHOWFD(o, fd);
+	SHOWFD(o, old);
+	ino_of(o, "after the copy", &before, "a");
+	before = ops_fstat(fd);
+	ino_of(o, "name and new descriptor", &before, "a");
+	ops_content_path(o, "by name", "a");
+	ops_content(o, "by the new descriptor", fd);
+	TRY(o, pread(old, buf, 7, 100));
+	ops_bytes(o, "by the old descriptor", buf, 7);
+	ops_bytes(o, "mapped before", map, 10000);
+	TRY(o, ftruncate(fd, 50));
+	SHOW(o, "a");
+	ops_content_path(o, "cut", "a");
+	TRY(o, close(old));
+	TRY(o, close(fd));
+	TRY(o, unlink("a"));
+	SHOW(o, "a");
+}
+
+static void copyup_attr(struct ops *o)
+{
+	struct stat before = ops_lstat("b");
+	int fd = ops_open(o, "b", O_RDONLY);
+	char buf[8];
+
+	TRY(o, chmod("b", 0640));
+	SHOW(o, "b");
+	SHOWFD(o, fd);
+	ino_of(o, "after chmod", &before, "b");
+	TRY(o, setxattr("b", "user.x", "y", 1, 0));
+	TRY(o, fgetxattr(fd, "user.x", buf, 8));
+	TRY(o, fchmod(fd, 0600));
+	SHOW(o, "b");
+	TRY(o, truncate("b", 20));
+	SHOW(o, "b");
+	ops_content_path(o, "content", "b");
+	ops_content(o, "by the old descriptor", fd);
+	TRY(o, pwrite(ops_open(o, "b", O_WRONLY | O_APPEND), "end", 3, 0));
+	ops_content_path(o, "content", "b");
+}
+
+static void copyup_names(struct ops *o)
+{
+	struct stat before = ops_lstat("c");
+	int fd = ops_open(o, "c", O_RDONLY);
+
+	TRY(o, rename("c", "moved"));
+	SHOW(o, "c");
+	ino_of(o, "moved", &before, "moved");
+	ops_content(o, "by the old descriptor", fd);
+	ops_content_path(o, "by name", "moved");
+	TRY(o, link("moved", "linked"));
+	SHOW(o, "linked");
+	TRY(o, rename("e", "dir-moved"));
+	ops_ls(o, "e", "e");
+	ops_ls(o, "dir-moved", "dir-moved");
+	TRY(o, unlink("e/f"));
+	TRY(o, rmdir("e"));
+	TRY(o, mkdir("e", 0755));
+	ops_ls(o, "e, anew", "e");
+	TRY(o, unlink("d"));
+	SHOW(o, "d");
+	ops_mk(o, "d", "made again");
+	ops_content_path(o, "d", "d");
+	ops_ls(o, "all", ".");
+}
+
+static void copyup_links(struct ops *o)
+{
+	int fd = ops_open(o, "l2", O_RDONLY);
+
+	SHOW(o, "l1");
+	TRY(o, pwrite(ops_open(o, "l1", O_WRONLY), "first", 5, 0));
+	SHOW(o, "l1");
+	SHOW(o, "l2");
+	ops_content_path(o, "l1", "l1");
+	ops_content_path(o, "l2", "l2");
+	ops_content(o, "l2 as it was open", fd);
+	TRY(o, unlink("l1"));
+	SHOW(o, "l2");
+	TRY(o, chmod("s", 0600));
+	SHOW(o, "s");
+}
+
+/* Everything that would change something. */
+static void read_only(struct ops *o)
+{
+	char buf[8];
+	int fd;
+
+	TRY(o, open("a", O_WRONLY));
+	TRY(o, open("a", O_RDWR));
+	TRY(o, open("a", O_RDONLY | O_TRUNC));
+	TRY(o, open("a", O_WRONLY | O_APPEND));
+	TRY(o, open("a", O_RDWR | O_DIRECT));
+	TRY(o, open("new", O_WRONLY | O_CREAT, 0644));
+	TRY(o, open("new", O_RDONLY | O_CREAT, 0644));
+	TRY(o, open("a", O_RDONLY | O_CREAT, 0644) < 0 ? -1 : 0);
+	TRY(o, open("a", O_RDONLY | O_CREAT | O_EXCL, 0644));
+	TRY(o, open(".", O_TMPFILE | O_RDWR, 0644));
+	TRY(o, mkdir("new", 0755));
+	TRY(o, mkdir("e", 0755));
+	TRY(o, mkfifo("new", 0644));
+	TRY(o, symlink("a", "new"));
+	TRY(o, symlink("a", "s"));
+	TRY(o, link("a", "new"));
+	TRY(o, unlink("a"));
+	TRY(o, unlink("missing"));
+	TRY(o, rmdir("e"));
+	TRY(o, rename("a", "new"));
+	TRY(o, rename("missing", "new"));
+	TRY(o, truncate("a", 0));
+	TRY(o, chmod("a", 0600));
+	TRY(o, chown("a", 0, 0));
+	TRY(o, utimensat(AT_FDCWD, "a", NULL, 0));
+	TRY(o, setxattr("a", "user.x", "y", 1, 0));
+	TRY(o, removexattr("a", "user.x"));
+	TRY(o, access("a", W_OK));
+	TRY(o, access("a", R_OK));
+	TRY(o, access("e", W_OK));
+	fd = FD(o, open("a", O_RDONLY));
+	TRY(o, fchmod(fd, 0600));
+	TRY(o, futimens(fd, NULL));
+	TRY(o, fsync(fd));
+	TRY(o, ops_set_flags("a", 0x40, 0));
+	TRY(o, pread(fd, buf, 8, 0));
+	ops_content(o, "a", fd);
+	ops_ls(o, "all", ".");
+	SHOW(o, "a");
+}
+
+const struct scenario layers_scenarios[] = {
+	{ "copyup_write", copyup_write, OPS_BOTH | OPS_NAMED },
+	{ "copyup_attr", copyup_attr, OPS_BOTH | OPS_NAMED },
+	{ "copyup_names", copyup_names, OPS_BOTH | OPS_NAMED },
+	{ "copyup_links", copyup_links, OPS_BOTH | OPS_NAMED },
+	{ "read_only", read_only, OPS_BOTH | OPS_NAMED },
+	{ 0 },
+};
