@@ -202,4 +202,28 @@ test_notify_is_not_needed() {
 	od_umount "$MNT"
 }
 
+# What the unit takes from the daemon is nothing that it needs.
+test_with_the_units_capabilities() {
+	local caps
+	setup ext4
+	requires setpriv
+	mkdir -m 1777 "$SRC/tmp"
+	caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$_repo/mount-helpers/overdrive@.service.in" |
+		tr '[:upper:]' '[:lower:]' | sed 's/cap_/+/g; s/ /,/g')
+	[[ $caps == *+sys_admin* ]] || fail "no capabilities in the unit"
+	printf '#!/bin/sh\nexec setpriv --bounding-set=-all,%s --inh-caps=-all --no-new-privs -- %q "$@"\n' \
+		"$caps" "$OVERDRIVE" >"$T/overdrive"
+	chmod 755 "$T/overdrive"
+	OVERDRIVE=$T/overdrive od_mount "$SRC" "$MNT"
+	as_user touch "$MNT/tmp/mine"
+	assert_eq "$(stat -c %u "$SRC/tmp/mine")" "$TEST_UID" "owner of a file made"
+	chown 1:1 "$MNT/tmp/mine"
+	mknod "$MNT/null" c 1 3
+	setfattr -n trusted.a -v b "$MNT/file"
+	chmod 4755 "$MNT/file"
+	assert_eq "$(stat -c %a "$SRC/file")" 4755 "mode"
+	assert_eq "$("$OVERDRIVECTL" stats --json "$MNT" | grep -c opens_kernel)" 1 "stats"
+	od_umount "$MNT"
+}
+
 run_tests "$@"
