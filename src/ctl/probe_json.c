@@ -3,25 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/json.h"
 #include "ctl/probe.h"
-
-/* What comes from the system has no control characters and is UTF-8 (sys_clean). */
-static void quoted(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		if ((unsigned char)*text >= 0x20)
-			putchar(*text);
-	}
-	putchar('"');
-}
 
 static void string(const char *name, const char *text)
 {
 	printf("\"%s\":", name);
-	quoted(text);
+	json_text(text);
 }
 
 /* Zero is what is not known, where that can't be a value. */
@@ -165,7 +153,7 @@ void probe_print_json(const struct probe_report *r)
 	printf("\"missing\":[");
 	for (unsigned i = 0; i < d->note_count; i++) {
 		printf("%s", i ? "," : "");
-		quoted(d->notes[i]);
+		json_text(d->notes[i]);
 	}
 	printf("],\"choice\":{");
 	print_verdict("unknown", &r->unknown);

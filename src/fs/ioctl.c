@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "config.h"
 #include "fs/direct.h"
 #include "fs/explain.h"
 #include "fs/ops.h"
@@ -67,12 +68,23 @@ static void reply_stats(fuse_req_t req, struct fs *fs)
 	walking_count(fs, s);
 	direct_count(fs, s);
 	s->uptime_ns = clock_ns() - fs->started_ns;
-	s->nodes = node_count(fs->tree.nodes);
-	s->open_files = openfile_count(fs->tree.openfiles);
-	s->fds = count_descriptors(fs);
-	s->fds_cached = fdcache_count(fs->tree.fdcache);
-	s->threads = session_threads(fs->session);
+	s->gauges[STATS_NODES] = node_count(fs->tree.nodes);
+	s->gauges[STATS_OPEN_FILES] = openfile_count(fs->tree.openfiles);
+	s->gauges[STATS_FDS] = count_descriptors(fs);
+	s->gauges[STATS_FDS_CACHED] = fdcache_count(fs->tree.fdcache);
+	s->gauges[STATS_THREADS] = session_threads(fs->session);
 	fuse_reply_ioctl(req, 0, s, sizeof(*s));
+}
+
+static void reply_whose(fuse_req_t req)
+{
+	const struct stats_whose whose = {
+		.version = STATS_VERSION,
+		.size = sizeof(struct stats_snapshot),
+		.release = OVERDRIVE_VERSION,
+	};
+
+	fuse_reply_ioctl(req, 0, &whose, sizeof(whose));
 }
 
 /* Bytes that the ioctl writes to and reads from its argument; false: not one of those we pass on.
@@ -163,6 +175,9 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		reply_options(req, fs_of(req));
 	else if (cmd == OVERDRIVE_IOC_EXPLAIN && out_size >= sizeof(struct stats_explain))
 		explain(req, ino, fi, flags & FUSE_IOCTL_DIR);
+	else if (cmd == OVERDRIVE_IOC_WHOSE && ino == FUSE_ROOT_ID &&
+		 out_size >= sizeof(struct stats_whose))
+		reply_whose(req);
 	else
 		pass_on(req, ino, cmd, fi, in_buf, in_size, out_size);
 }

@@ -217,6 +217,8 @@ static void process(struct session *s, struct worker *w, size_t size)
 		lookout_waited(&s->lookout, h.opcode, start + elapsed);
 	atomic_store_explicit(&w->started_ns, 0, memory_order_relaxed);
 	stats_request(w->stats, h.opcode, w->err, elapsed);
+	if (!w->leading)
+		stats_add(&w->stats->times[STATS_WAITED], elapsed);
 	if (s->fs->options->debug)
 		debug_line(w, &h, elapsed);
 	if (h.opcode == OPCODE_INIT)

@@ -85,6 +85,9 @@ void warming_count(const struct fs *fs, struct stats_snapshot *snapshot)
 	snapshot->bytes[STATS_FETCHED] = c.bytes;
 	snapshot->events[STATS_WATCHED] = c.watched;
 	snapshot->events[STATS_GIVEN_UP] = c.given_up;
+	snapshot->events[STATS_STREAM_USED] = c.used;
+	snapshot->events[STATS_STREAM_LATE] = c.late;
+	snapshot->events[STATS_STREAM_WASTED] = c.wasted;
 }
 
 void warming_explain(FILE *out, const struct fs *fs, struct node *node)

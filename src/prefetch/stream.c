@@ -139,6 +139,7 @@ unsigned stream_miss(struct stream *s, uint64_t offset, uint64_t length,
 	int64_t step = pattern(s, offset);
 	bool late = step && overtaken(s, offset);
 
+	s->overtaken = late;
 	s->last_delta = s->misses ? (int64_t)(offset - s->last) : 0;
 	s->last = offset;
 	s->run = length;

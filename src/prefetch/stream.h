@@ -35,6 +35,7 @@ struct stream {
 	int64_t last_delta;
 	uint64_t run;	     /* bytes found in memory where the reader missed */
 	unsigned misses;
+	bool overtaken;	     /* the last miss: the reader was faster than the fetching */
 };
 
 void stream_init(struct stream *s, uint64_t size, uint64_t max_window);

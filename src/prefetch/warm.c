@@ -43,6 +43,7 @@ struct warm {
 	struct warm_config config;
 	pthread_t thread;
 	_Atomic uint64_t total_watched, given_up;
+	_Atomic uint64_t used, late, wasted; /* windows */
 };
 
 static struct watched *find(struct warm *w, uint64_t nodeid)
@@ -74,6 +75,16 @@ static int64_t resident(const struct watched *f, uint64_t offset, uint64_t lengt
 	if (!length || offset >= f->stream.size)
 		return 0;
 	return fetch_resident(fetch_file_fd(f->file), offset, length);
+}
+
+/* Nobody reads on: what became of the window that was fetched last? */
+static void settle(struct warm *w, const struct watched *f)
+{
+	const struct extent *trip = &f->stream.trip;
+
+	if (trip->length)
+		atomic_fetch_add(resident(f, trip->offset, trip->length) > 0 ? &w->used
+									      : &w->wasted, 1);
 }
 
 /* Hot files are the common case: eight looks at single pages tell them without counting pages. */
@@ -173,8 +184,11 @@ static bool find_miss(struct watched *f, uint64_t *offset)
 static bool on_miss(struct warm *w, struct watched *f, uint64_t offset)
 {
 	struct extent fetch[STREAM_MAX_FETCH];
+	bool window = f->stream.trip.length;
 	unsigned n = stream_miss(&f->stream, offset, resident_run(f, offset), fetch);
 
+	if (window)
+		atomic_fetch_add(f->stream.overtaken ? &w->late : &w->wasted, 1);
 	queue(w, f, fetch, n);
 	if (f->stream.step) {
 		f->lost = 0;
@@ -215,6 +229,7 @@ static bool look(struct warm *w, struct watched *f, bool *event)
 	}
 	if (s->trip.length && resident(f, s->trip.offset, s->trip.length) > 0) {
 		*event = true;
+		atomic_fetch_add(&w->used, 1);
 		queue(w, f, fetch, stream_tripped(s, fetch));
 		return s->step > 0 ? s->frontier < s->size : s->frontier > 0;
 	}
@@ -236,7 +251,11 @@ static void poll_file(struct warm *w, struct watched *f, uint64_t now)
 		f->interval += f->interval / 4;
 	}
 	f->next_poll = now + f->interval;
-	if (!go_on || now - f->last_event > PATIENCE)
+	if (go_on && now - f->last_event > PATIENCE) {
+		settle(w, f);
+		go_on = false;
+	}
+	if (!go_on)
 		drop(w, f);
 }
 
@@ -364,8 +383,10 @@ void warm_release(struct warm *w, uint64_t nodeid)
 		return;
 	pthread_mutex_lock(&w->lock);
 	f = find(w, nodeid);
-	if (f)
+	if (f) {
+		settle(w, f);
 		drop(w, f);
+	}
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -373,5 +394,8 @@ void warm_read_counters(const struct warm *w, struct warm_counters *c)
 {
 	c->watched = atomic_load(&w->total_watched);
 	c->given_up = atomic_load(&w->given_up);
+	c->used = atomic_load(&w->used);
+	c->late = atomic_load(&w->late);
+	c->wasted = atomic_load(&w->wasted);
 	c->bytes = fetcher_bytes(w->fetcher);
 }

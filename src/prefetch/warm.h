@@ -26,6 +26,7 @@ struct warm_config {
 
 struct warm_counters {
 	uint64_t watched, bytes, given_up;
+	uint64_t used, late, wasted; /* windows: reached, overtaken, never come to */
 };
 
 /* NULL without memory, or where the kernel has no cachestat. */

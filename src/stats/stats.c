@@ -17,8 +17,7 @@ static unsigned bucket_of(uint64_t ns)
 	return index < STATS_BUCKETS ? index : STATS_BUCKETS - 1;
 }
 
-/* The upper edge of a bucket, in nanoseconds. */
-static uint64_t bucket_edge(unsigned index)
+uint64_t stats_bucket_edge(unsigned index)
 {
 	unsigned log2 = index / 4 + FIRST_LOG2;
 
@@ -67,21 +66,37 @@ void stats_deinit(struct stats *s)
 	}
 }
 
-static uint32_t percentile(const uint64_t *histogram, uint64_t count, unsigned percent)
+uint64_t stats_percentile(const uint64_t *histogram, unsigned percent)
 {
-	uint64_t wanted = (count * percent + 99) / 100, seen = 0;
+	uint64_t count = 0, wanted, seen = 0;
 
-	for (unsigned i = 0; i < STATS_BUCKETS; i++) {
+	for (unsigned i = 0; i < STATS_BUCKETS; i++)
+		count += histogram[i];
+	wanted = (count * percent + 99) / 100;
+	for (unsigned i = 0; i < STATS_BUCKETS && count; i++) {
 		seen += histogram[i];
-		if (count && seen >= wanted)
-			return bucket_edge(i) < UINT32_MAX ? (uint32_t)bucket_edge(i) : UINT32_MAX;
+		if (seen >= wanted)
+			return stats_bucket_edge(i);
 	}
 	return 0;
 }
 
-static void snapshot_op(const struct stats *s, unsigned op, struct stats_op *out)
+bool stats_is_waited_for(unsigned opcode)
 {
-	uint64_t histogram[STATS_BUCKETS] = {0}, count = 0;
+	/* FORGET, RELEASE, RELEASEDIR, INIT, INTERRUPT, DESTROY, BATCH_FORGET */
+	return opcode != 2 && opcode != 18 && opcode != 29 && opcode != 26 && opcode != 36 &&
+	       opcode != 38 && opcode != 42;
+}
+
+static uint32_t saturated(uint64_t ns)
+{
+	return ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+}
+
+static void snapshot_op(const struct stats *s, unsigned op, struct stats_snapshot *snapshot)
+{
+	struct stats_op *out = &snapshot->op[op];
+	uint64_t histogram[STATS_BUCKETS] = {0};
 
 	for (struct stats_block *b = atomic_load(&s->blocks); b; b = b->next) {
 		out->count += atomic_load_explicit(&b->requests[op], memory_order_relaxed);
@@ -91,12 +106,14 @@ static void snapshot_op(const struct stats *s, unsigned op, struct stats_op *out
 			histogram[i] += atomic_load_explicit(&b->latency[op][i],
 							     memory_order_relaxed);
 	}
-	for (unsigned i = 0; i < STATS_BUCKETS; i++)
-		count += histogram[i];
-	out->p50_ns = percentile(histogram, count, 50);
-	out->p90_ns = percentile(histogram, count, 90);
-	out->p99_ns = percentile(histogram, count, 99);
-	out->max_ns = percentile(histogram, count, 100);
+	if (!out->count)
+		return;
+	out->p50_ns = saturated(stats_percentile(histogram, 50));
+	out->p90_ns = saturated(stats_percentile(histogram, 90));
+	out->p99_ns = saturated(stats_percentile(histogram, 99));
+	out->max_ns = saturated(stats_percentile(histogram, 100));
+	for (unsigned i = 0; i < STATS_BUCKETS && stats_is_waited_for(op); i++)
+		snapshot->latency[i] += histogram[i];
 }
 
 static void add_all(uint64_t *to, const _Atomic uint64_t *from, unsigned n)
@@ -111,10 +128,11 @@ void stats_snapshot(const struct stats *s, struct stats_snapshot *out)
 	out->version = STATS_VERSION;
 	out->size = sizeof(*out);
 	for (unsigned op = 0; op < STATS_OPS; op++)
-		snapshot_op(s, op, &out->op[op]);
+		snapshot_op(s, op, out);
 	for (struct stats_block *b = atomic_load(&s->blocks); b; b = b->next) {
 		add_all(out->errors, b->errors, STATS_ERRNOS);
 		add_all(out->bytes, b->bytes, STATS_BYTES);
 		add_all(out->events, b->events, STATS_EVENTS);
+		add_all(out->times, b->times, STATS_TIMES);
 	}
 }

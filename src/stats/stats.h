@@ -6,12 +6,10 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "stats/abi.h"
-
-/* Latencies in buckets: 4 to each power of two of nanoseconds, from 256 ns to about a minute. */
-#define STATS_BUCKETS 112
 
 struct stats_block {
 	_Alignas(64) struct stats_block *next; /* set once, when the worker starts */
@@ -22,6 +20,7 @@ struct stats_block {
 	_Atomic uint64_t errors[STATS_ERRNOS];
 	_Atomic uint64_t bytes[STATS_BYTES];
 	_Atomic uint64_t events[STATS_EVENTS];
+	_Atomic uint64_t times[STATS_TIMES];
 };
 
 /* Only the owner writes, so a plain load and store is enough; atomic for the reader's sake. */
@@ -41,6 +40,16 @@ struct stats {
 /* A block that lives as long as stats does, or NULL without memory. */
 struct stats_block *stats_block_new(struct stats *stats);
 void stats_deinit(struct stats *stats);
+
+/*
+ * The upper edge, in nanoseconds, of the bucket that `percent` % of what is counted in a histogram
+ * of STATS_BUCKETS lie below or in; 0 if nothing is.
+ */
+uint64_t stats_percentile(const uint64_t *histogram, unsigned percent);
+/* The upper edge of a bucket, in nanoseconds. */
+uint64_t stats_bucket_edge(unsigned bucket);
+/* False for those that the kernel sends on its own account: no program waits for them. */
+bool stats_is_waited_for(unsigned opcode);
 
 /* Adds all blocks up; the gauges (nodes, descriptors…) are left to the caller. */
 void stats_snapshot(const struct stats *stats, struct stats_snapshot *snapshot);
