@@ -89,6 +89,69 @@ test_fish_completion() {
 		"$helpers/completions/overdrive.fish" | cut -f1 | offers fish "${all[@]}"
 }
 
+# --------------------------------------------------------------- manual pages
+
+man=$_repo/docs/man
+
+# Files of two lists, a word a line, must be equal.
+same_words() { # PAGE COMMAND
+	local only
+	only=$(comm -23 "$T/page" "$T/help")
+	[[ -z $only ]] || fail "$1 has what $2 has not: ${only//$'\n'/ }"
+	only=$(comm -13 "$T/page" "$T/help")
+	[[ -z $only ]] || fail "$1 lacks what $2 has: ${only//$'\n'/ }; please add it to docs/man"
+}
+
+test_options_in_the_page() {
+	scratch
+	sed -n '/^\.Sh OPTIONS/,/^\.Sh SIGNALS/s/^\.It Cm \([^ ]*\).*/\1/p' "$man/overdrive.8" |
+		sort >"$T/page"
+	options | sort >"$T/help"
+	same_words overdrive.8 "overdrive --help"
+	# Values too: ".It Cm prefetch Ns = Ns Cm auto | off | stream".
+	sed -n 's/^\.It Cm \([a-z_]*\) Ns = Ns Cm \(.*\)/\1=\2/p' "$man/overdrive.8" | tr -d ' ' |
+		sort >"$T/page"
+	"$OVERDRIVE" --help | grep -oE '^  [a-z_]+=[a-z]+\|[a-z|]+' | tr -d ' ' | sort >"$T/help"
+	same_words overdrive.8 "overdrive --help"
+	# -f, --foreground and the others.
+	sed -n '/^\.Sh DESCRIPTION/,/^\.Sh OPTIONS/s/^\.It Fl //p' "$man/overdrive.8" |
+		sed 's/ Ar .*//' | tr ',' '\n' | sed 's/^ */-/; s/ .*//' | sort >"$T/page"
+	"$OVERDRIVE" --help | sed -n 's/^  \(-[a-zA-Z]\)\(, \(--[a-z]*\)\)\{0,1\}.*/\1\n\3/p' |
+		grep . | sort >"$T/help"
+	same_words overdrive.8 "overdrive --help"
+}
+
+test_commands_in_the_page() {
+	local command
+	scratch
+	sed -n 's/^\.Ss //p' "$man/overdrivectl.8" | sort >"$T/page"
+	commands | sort >"$T/help"
+	same_words overdrivectl.8 "overdrivectl --help"
+	for command in $(commands); do
+		awk -v name="$command" '/^\.S[sh]/ { on = $1 == ".Ss" && $2 == name }
+			on && /^\.It Fl/ { print "-" $3 }' "$man/overdrivectl.8" | sort >"$T/page"
+		"$OVERDRIVECTL" "$command" --help | grep -oE '^  -[^ ,]+' | tr -d ' ' |
+			grep -vx -- '-h' | sort >"$T/help" || :
+		same_words overdrivectl.8 "overdrivectl $command --help"
+	done
+}
+
+test_pages() {
+	local page name
+	scratch
+	for name in overdrive.8 mount.overdrive.8 overdrivectl.8 overdrive-tuning.7; do
+		page=$man/$name
+		for section in 'EXIT STATUS' FILES EXAMPLES CAVEATS; do
+			grep -qx "\.Sh $section" "$page" || fail "$name has no $section"
+		done
+		requires mandoc
+		# What other pages this machine has is not the question.
+		mandoc -Tlint -W warning "$page" 2>&1 | grep -vE 'mandoc.db|referenced manual not found' \
+			>"$T/lint" || :
+		[[ ! -s $T/lint ]] || fail "$(cat "$T/lint")"
+	done
+}
+
 # ---------------------------------------------------------------------- unit
 
 # The unit as it is installed, with the commands under test.
