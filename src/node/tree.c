@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -47,8 +48,14 @@ void tree_deinit(struct tree *t)
 	t->fdcache = fdcache_free(t->fdcache);
 }
 
-static uint64_t birth_ns(const struct statx *stx)
+/*
+ * What tells an object from a later one with its number: the time of its birth. On overlayfs a file
+ * that is copied up keeps its numbers but is born anew, and it must stay one node.
+ */
+static uint64_t birth_of(const struct tree *t, const struct statx *stx)
 {
+	if (t->source.filesystem == OVERLAYFS_SUPER_MAGIC)
+		return stx->stx_mode & S_IFMT;
 	if (!(stx->stx_mask & STATX_BTIME))
 		return 0;
 	return (uint64_t)stx->stx_btime.tv_sec * NSEC_PER_SEC + stx->stx_btime.tv_nsec;
@@ -63,7 +70,7 @@ static int identify(const struct tree *t, int fd, const struct statx *stx, struc
 			return err;
 	}
 	identity_by_number(makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino,
-			   birth_ns(stx), id);
+			   birth_of(t, stx), id);
 	return 0;
 }
 
@@ -127,7 +134,7 @@ static int step_down(struct tree *t, struct node *n, int parent_fd)
 	node_identity(n, &wanted);
 	if (statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) == 0) {
 		identity_by_number(makedev(stx.stx_dev_major, stx.stx_dev_minor), stx.stx_ino,
-				   birth_ns(&stx), &found);
+				   birth_of(t, &stx), &found);
 		if (found.length == wanted.length &&
 		    memcmp(found.bytes, wanted.bytes, found.length) == 0)
 			return fd;

@@ -188,7 +188,7 @@ lay() { # DIR...
 copy_up() { # MODE MOUNT-OPTION[,…]
 	local scenario
 	need_fuse
-	for scenario in write attr names; do
+	for scenario in ${SCENARIO-write attr names one links}; do
 		export OPS_HERE=1 OPS_ONLY=copyup_$scenario
 		prepare "overlay${2:+:$2}"
 		od_mount "$T/fs/source" "$T/mnt"

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -115,6 +117,35 @@ static void copyup_links(struct ops *o)
 	SHOW(o, "s");
 }
 
+/* It stays one file, also after all that was remembered of it is out of date. */
+static void copyup_one(struct ops *o)
+{
+	int old = ops_open(o, "a", O_RDONLY), fd, watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct stat before = ops_lstat("a");
+	char events[4096];
+
+	TRY(o, flock(old, LOCK_EX));
+	TRY(o, inotify_add_watch(watch, "a", IN_MODIFY | IN_ATTRIB) > 0);
+	TRY(o, chmod("a", 0640));
+	usleep(2500 * 1000);
+	SHOW(o, "a");
+	ino_of(o, "after the copy", &before, "a");
+	fd = FD(o, open("a", O_RDWR));
+	TRY(o, flock(fd, LOCK_EX | LOCK_NB));
+	TRY(o, read(watch, events, sizeof(events)) > 0);
+	TRY(o, pwrite(fd, "written", 7, 0));
+	TRY(o, read(watch, events, sizeof(events)) > 0);
+	usleep(2500 * 1000);
+	SHOWFD(o, old);
+	TRY(o, fchmod(old, 0600));
+	SHOWFD(o, fd);
+	SHOW(o, "a");
+	before = ops_fstat(old);
+	ino_of(o, "name and old descriptor", &before, "a");
+	TRY(o, flock(old, LOCK_UN));
+	TRY(o, flock(fd, LOCK_EX | LOCK_NB));
+}
+
 /* Everything that would change something. */
 static void read_only(struct ops *o)
 {
@@ -166,6 +197,7 @@ const struct scenario layers_scenarios[] = {
 	{ "copyup_write", copyup_write, OPS_BOTH | OPS_NAMED },
 	{ "copyup_attr", copyup_attr, OPS_BOTH | OPS_NAMED },
 	{ "copyup_names", copyup_names, OPS_BOTH | OPS_NAMED },
+	{ "copyup_one", copyup_one, OPS_BOTH | OPS_NAMED },
 	{ "copyup_links", copyup_links, OPS_BOTH | OPS_NAMED },
 	{ "read_only", read_only, OPS_BOTH | OPS_NAMED },
 	{ 0 },
