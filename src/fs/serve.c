@@ -135,7 +135,8 @@ static void on_signal(struct control *c)
 	else if (err)
 		log_line(LOG_ERR, "%s: not unmounted: %s; it stays mounted and served",
 			 c->mountpoint,
-			 err == -EBUSY ? "busy, something still uses it" : strerror(-err));
+			 err == -EBUSY ? "busy, something still uses it (fuser -m tells what)"
+				       : strerror(-err));
 }
 
 /* Until the mount is gone. Does nothing that may wait for the disk: SIGUSR1 must be answered. */

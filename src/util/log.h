@@ -7,6 +7,9 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
 
 /* Connects to syslog; until log_to_syslog() lines go to stderr. Call before the mount. */
@@ -16,3 +19,20 @@ void log_to_syslog(void);
 
 /* One line, without a newline; level is LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO or LOG_DEBUG. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Errors and warnings may come with each request: of those LOG_BURST are let through in a period of
+ * LOG_PERIOD_NS, and the first line of a later one tells how many were left out. What was asked for
+ * (debugging, requests in flight) is not limited.
+ */
+#define LOG_BURST 20u
+#define LOG_PERIOD_NS 10000000000ull
+
+struct log_limit {
+	_Atomic uint64_t began_ns;
+	_Atomic uint32_t lines; /* in this period, those left out included */
+};
+
+/* Whether a line may go out now; *left_out: how many could not before it. From any thread: at the
+ * turn of a period a line more or less may be counted. */
+bool log_admits(struct log_limit *limit, uint64_t now_ns, uint32_t *left_out);

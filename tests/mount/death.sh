@@ -202,6 +202,26 @@ test_notify_is_not_needed() {
 	od_umount "$MNT"
 }
 
+# The journal takes a line's level from its beginning; nobody else does.
+test_levels_for_the_journal() {
+	local log
+	setup
+	for log in "$(stat -c %d:%i /dev/null)" other; do
+		JOURNAL_STREAM=$log od_mount "$SRC" "$MNT"
+		od_umount "$MNT"
+		! grep '^<' "$OD_LOG" || fail "levels for what is not the journal"
+	done
+	: >"$T/journal"
+	mkdir "$T/m"
+	releases "$T/m"
+	JOURNAL_STREAM=$(stat -c %d:%i "$T/journal") NOTIFY_SOCKET=relative "$OVERDRIVE" -f \
+		"$SRC" "$T/m" 2>>"$T/journal" </dev/null &
+	wait_until 30 mounted "$T/m" || fail "not mounted"
+	umount "$T/m"
+	wait $!
+	grep '^<4>NOTIFY_SOCKET' "$T/journal" || fail "no level in $(cat "$T/journal")"
+}
+
 # What the unit takes from the daemon is nothing that it needs.
 test_with_the_units_capabilities() {
 	local caps
