@@ -8,6 +8,7 @@
 
 #include "prefetch/fetch.h"
 #include "prefetch/walker.h"
+#include "probe/pressure.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -23,6 +24,7 @@
 
 struct walking {
 	struct walker *walker;
+	_Atomic bool paused; /* memory is short */
 	_Atomic unsigned opens;
 	/* Open files of which the end will tell how much was read. */
 	struct sample {
@@ -97,6 +99,14 @@ void walking_stop(struct fs *fs)
 	fs->walking = NULL;
 }
 
+/* NULL: there is nothing to tell anybody. */
+static struct walking *walking_of(struct fs *fs)
+{
+	if (!fs->walking || atomic_load_explicit(&fs->walking->paused, memory_order_relaxed))
+		return NULL;
+	return fs->walking;
+}
+
 static struct who who_of(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
@@ -106,23 +116,24 @@ static struct who who_of(fuse_req_t req)
 
 void walking_listed(fuse_req_t req, struct fs *fs, struct node *node, int fd)
 {
+	struct walking *w = walking_of(fs);
 	struct who who = who_of(req);
 	struct stat st;
 
-	if (fs->walking && !walker_asleep(fs->walking->walker) && fstat(fd, &st) == 0)
-		walker_opendir(fs->walking->walker, &who, st.st_ino, node);
+	if (w && !walker_asleep(w->walker) && fstat(fd, &st) == 0)
+		walker_opendir(w->walker, &who, st.st_ino, node);
 }
 
 void walking_looked_up(fuse_req_t req, struct fs *fs, struct node *parent, int directory,
 		       const struct child *child)
 {
+	struct walking *w = walking_of(fs);
 	struct who who = who_of(req);
 	struct stat st;
 
 	/* Those answered from memory say little, and there are many of them. */
-	if (fs->walking && child->waited && !S_ISDIR(child->stx.stx_mode) &&
-	    fstat(directory, &st) == 0)
-		walker_lookup(fs->walking->walker, &who, st.st_ino, parent, true);
+	if (w && child->waited && !S_ISDIR(child->stx.stx_mode) && fstat(directory, &st) == 0)
+		walker_lookup(w->walker, &who, st.st_ino, parent, true);
 }
 
 /* What is in memory of the file that fd names; its size for one that can't be looked at. */
@@ -149,7 +160,7 @@ static void sample_later(struct walking *w, uint64_t node, uint32_t pid)
 
 void walking_opened(fuse_req_t req, struct fs *fs, struct node *node)
 {
-	struct walking *w = fs->walking;
+	struct walking *w = walking_of(fs);
 	struct who who = who_of(req);
 	struct fd_lease lease;
 	struct stat st;
@@ -198,7 +209,13 @@ void walking_closed(struct fs *fs, struct node *node)
 
 bool walking_tick(struct fs *fs)
 {
-	return fs->walking && walker_tick(fs->walking->walker);
+	struct walking *w = fs->walking;
+
+	if (!w)
+		return false;
+	atomic_store_explicit(&w->paused, pressure_on_memory(fs->tree.source.proc),
+			      memory_order_relaxed);
+	return walker_tick(w->walker);
 }
 
 void walking_count(const struct fs *fs, struct stats_snapshot *s)

@@ -11,7 +11,8 @@
 #define HOT	       16u	     /* guesses in a row that gained nothing */
 #define LOOKED	       2u	     /* look-ups that waited, before all inodes are asked for */
 #define UNLOOKED       8u	     /* directories that are read without a look-up that waited */
-#define INODES	       64u	     /* entries in one guess */
+#define INODES 16u	    /* entries in one guess: about a block of the disk's */
+#define INODE_GUESSES 64u   /* of one directory */
 #define SCATTER_MIN    8u	     /* opens in no order */
 #define SCATTER_SHARE  64u	     /* and one in so many of the directory's files */
 #define SCATTER_GROWTH 8u	     /* files fetched for each of them */
@@ -108,17 +109,20 @@ uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t 
 static void ask_inodes(struct plan *p, uint32_t slot, struct guesses *out)
 {
 	struct slot *s = &p->slot[slot];
+	uint32_t each;
 
-	if (s->inodes || s->state != SLOT_LISTED)
+	if (s->inodes || s->state != SLOT_LISTED || PLAN_GUESSES - out->n < INODE_GUESSES)
 		return;
 	s->inodes = true;
-	for (uint32_t i = 0; i < s->folder->n; i += INODES) {
+	each = (s->folder->n + INODE_GUESSES - 1) / INODE_GUESSES;
+	each = each < INODES ? INODES : each;
+	for (uint32_t i = 0; i < s->folder->n; i += each) {
 		struct guess *g = plan_guess(out, GUESS_META, slot, s->gen, s->folder);
 
 		if (!g)
 			return;
 		g->index = i;
-		g->count = s->folder->n - i < INODES ? s->folder->n - i : INODES;
+		g->count = s->folder->n - i < each ? s->folder->n - i : each;
 		g->who = s->who;
 		p->counters.inodes += g->count;
 	}

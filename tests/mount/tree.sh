@@ -74,23 +74,180 @@ test_off() {
 	done
 }
 
-# Access times, of files and directories, are those of before: only guesses touched them.
+# What is guessed leaves no access time: three opens in order, and the rest was never opened.
 test_atime() {
 	setup -o strictatime
-	local dir file before
-	find "$T/img/src" -exec touch -a -d @1000000000 {} +
-	# Three opens in order in one directory lead to guesses for those after it.
+	local dir file
+	local -a files
 	dir=$(find "$T/mnt" -name 'dir*' | head -n 1)
+	find "$T/img/src" -exec touch -a -d @1000000000 {} +
 	mapfile -t files < <(find "$dir" -type f)
 	cat "${files[@]:0:4}" >/dev/null
 	eventually fetched_some
 	for file in "${files[@]:4}"; do
 		assert_eq "$(stat -c %X "$T/img/src/${file#"$T/mnt/"}")" 1000000000 "atime of $file"
 	done
-	before=$(find "$T/img/src" -type d -name 'dir*' ! -path "$T/img/src/${dir#"$T/mnt/"}" -printf '%A@\n' | sort -u)
-	[[ -n $before ]]
 }
 
 fetched_some() { (($(count tree_files) >= 1)); }
+
+# Nobody who waits for a reader of a FIFO is woken by a guess.
+test_special_files() {
+	setup
+	requires mkfifo mknod
+	local dir i writer
+	for dir in "$T"/img/src/top*/dir*; do
+		for i in 1 3 5 7 9; do mkfifo "$dir/${i}00000000.c"; done
+		mknod "$dir/200000000.c" c 1 3
+		mknod "$dir/400000000.c" b 7 200
+		ln -s /nonexistent "$dir/600000000.c"
+		python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$dir/s.c"
+	done
+	dir=$(find "$T/img/src" -name 'dir*' | sort | head -n 1)
+	bash -c 'echo >"$1"' - "$dir/700000000.c" & # waits for a reader
+	writer=$!
+	cleanup_fn kill "$writer"
+	tar cf - -C "$T/mnt" . | tar tf - | sort >"$T/names"
+	tar cf - -C "$T/img/src" . | tar tf - | sort | cmp - "$T/names"
+	eventually fetched_some
+	kill -0 "$writer" || fail "somebody has opened a FIFO"
+}
+
+# Everything is let go of soon after.
+test_no_descriptor_is_left() {
+	setup
+	local before
+	before=$("$OVERDRIVECTL" stats --json "$T/mnt" | jq .fds)
+	tar cf - -C "$T/mnt" . | cat >/dev/null
+	few() { (($("$OVERDRIVECTL" stats --json "$T/mnt" | jq .fds) <= before + 8)); }
+	eventually few
+}
+
+available() { df --output=avail -B1 "$T/img" | tail -1; }
+
+# Deleted, renamed and cut while guesses are made of them.
+test_changes_meanwhile() {
+	setup
+	local before reader file i=0
+	before=$(available)
+	tar cf - -C "$T/mnt" . >"$T/out" 2>/dev/null &
+	reader=$!
+	for file in "$T"/mnt/top*/dir*/*; do
+		i=$((i + 1))
+		case $((i % 4)) in
+		0) rm "$file" ;;
+		1) mv "$file" "$file.moved" ;;
+		2) : >"$file" ;;
+		3) printf 'written %d' "$i" >"$file" ;;
+		esac
+	done
+	wait "$reader" || true
+	diff -r "$T/img/src" "$T/mnt"
+	assert_eq "$(find "$T/mnt" -type f | wc -l)" 600 "files left"
+	rm -r "$T/mnt"/top*
+	# Blocks of deleted files come back, as no guess holds them.
+	freed() { (($(available) >= before + (8 << 20))); }
+	eventually freed
+	assert_eq "$(find "$T/img/src" -mindepth 1)" "" "what is left"
+}
+
+# Other filesystems mounted below are not entered.
+test_submounts() {
+	setup
+	local dir
+	dir=$T/img/src/top0/dir00
+	make_fs tmpfs 10M "$dir"
+	echo other >"$dir/1.c"
+	touch -a -d @1000000000 "$dir/1.c" "$dir"
+	assert_eq "$(find "$T/mnt/top0/dir00" -type f | wc -l)" 40 "files below the mount point"
+	tar cf - -C "$T/mnt" . | cat >/dev/null
+	eventually fetched_some
+	assert_eq "$(stat -c %X "$dir/1.c")" 1000000000 "atime in another filesystem"
+}
+
+pages_of() { fincore -bnro pages "$1"; }
+
+# What a caller may not read is not brought in on his account.
+test_unreadable() {
+	setup
+	requires fincore setpriv
+	local dir file
+	dir=$(find "$T/img/src" -name 'dir*' | sort | head -n 1)
+	chmod 600 "$dir"/*.h
+	sync -f "$T/img"
+	for file in "$dir"/*; do
+		out() {
+			dd if="$file" iflag=nocache count=0 status=none
+			(($(pages_of "$file") == 0))
+		}
+		eventually out
+	done
+	find "$T/mnt/${dir#"$T/img/src/"}" -name '*.c' -print0 | as_user xargs -0 cat >/dev/null
+	eventually fetched_some
+	sum "$T/mnt/top3" >/dev/null # what was queued has been done by now
+	for file in "$dir"/*.h; do
+		assert_eq "$(pages_of "$file")" 0 "pages of $file in memory"
+	done
+}
+
+test_user() {
+	need_user_fuse
+	requires python3 jq
+	scratch
+	make_fs ext4 200M "$T/img"
+	mkdir "$T/img/src" "$T/mnt"
+	make_tree "$T/img/src"
+	chown -R "$TEST_UID:$TEST_GID" "$T/img/src" "$T/mnt"
+	chown 0:0 "$T/img/src"/top1/dir*/*.c # no O_NOATIME for these, so no guess
+	OD_USER=1 od_mount -o prefetch=tree "$T/img/src" "$T/mnt"
+	as_user tar --sort=name --mtime=@0 -cf - -C "$T/mnt" . >"$T/out"
+	tar --sort=name --mtime=@0 -cf - -C "$T/img/src" . | cmp - "$T/out"
+}
+
+# No handles there: everything is reached by parent and name.
+test_overlay() {
+	need_root
+	need_fuse
+	requires python3 jq
+	scratch
+	make_fs ext4 200M "$T/img"
+	mkdir "$T/img/src" "$T/img/up" "$T/img/work" "$T/mnt" "$T/over"
+	make_tree "$T/img/src"
+	mount -t overlay overlay -o "lowerdir=$T/img/src,upperdir=$T/img/up,workdir=$T/img/work" \
+		"$T/over" || skip "no overlayfs"
+	cleanup_fn umount "$T/over"
+	od_mount -o prefetch=tree "$T/over" "$T/mnt"
+	assert_eq "$(sum "$T/mnt")" "$(sum "$T/img/src")" "tar"
+	fetched_some || fail "no file was fetched ahead"
+}
+
+# A directory that is larger than what is kept of it.
+test_many_entries() {
+	[[ ${OVERDRIVE_LONG:-0} == 1 ]] || skip "--long only"
+	need_root
+	need_fuse
+	requires python3 jq
+	scratch
+	make_fs ext4 1G "$T/img" -N 200000
+	mkdir "$T/img/src" "$T/mnt"
+	python3 -c 'import sys
+for i in range(100000):
+    open(f"{sys.argv[1]}/{i:06}.c", "w").write(str(i))' "$T/img/src"
+	od_mount -o prefetch=tree "$T/img/src" "$T/mnt"
+	assert_eq "$(sum "$T/mnt")" "$(sum "$T/img/src")" "tar"
+	assert_eq "$(find "$T/mnt" -type f -size -2 | wc -l)" 100000 "files"
+}
+
+# The daemon ends soon with guesses under way.
+test_unmount_meanwhile() {
+	setup
+	local i
+	for ((i = 0; i < 5; i++)); do
+		find "$T/mnt" -type f -print0 | head -zn $((i * 50 + 20)) | xargs -0 cat >/dev/null
+		od_umount "$T/mnt"
+		od_mount -o prefetch=tree "$T/img/src" "$T/mnt"
+	done
+}
 
 run_tests "$@"
