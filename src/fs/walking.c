@@ -53,7 +53,7 @@ static unsigned threads(void)
 	return n ? n : 1;
 }
 
-static uint64_t memory(void)
+static uint64_t memory(const struct options *o)
 {
 	struct sysinfo info;
 	uint64_t share;
@@ -61,6 +61,8 @@ static uint64_t memory(void)
 	if (sysinfo(&info) < 0)
 		return MEMORY_MAX / 16;
 	share = (uint64_t)info.totalram * info.mem_unit / MEMORY_SHARE;
+	if (o->memory != OPTIONS_MEMORY_AUTO && o->memory / 2 < share)
+		share = o->memory / 2;
 	return share < MEMORY_MAX ? share : MEMORY_MAX;
 }
 
@@ -74,7 +76,7 @@ void walking_start(struct fs *fs)
 	enum option_prefetch said = fs->options->prefetch;
 	struct walker_config config = {
 		.tree = &fs->tree,
-		.bytes = memory(),
+		.bytes = memory(fs->options),
 		.threads = threads(),
 		.always = said == OPTION_PREFETCH_TREE,
 		.prepare = prepare,
@@ -176,7 +178,7 @@ void walking_opened(fuse_req_t req, struct fs *fs, struct node *node)
 	if (fstat(lease.fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
 		if (asleep && resident(lease.fd, 1) == 0)
 			walker_wake(w->walker);
-		else if (!asleep && walker_open(w->walker, &who, st.st_ino, (uint64_t)st.st_size))
+		else if (!asleep && walker_open(w->walker, &who, node, st.st_ino, (uint64_t)st.st_size))
 			sample_later(w, node->id, who.pid);
 	}
 	tree_return(&fs->tree, &lease);

@@ -10,7 +10,7 @@
 #define STALE	       1000000000ull /* ns: a directory that is read again after so long is listed again */
 #define HOT	       16u	     /* guesses in a row that gained nothing */
 #define LOOKED	       2u	     /* look-ups that waited, before all inodes are asked for */
-#define UNLOOKED       8u	     /* directories that are read without a look-up that waited */
+#define UNLOOKED       64u	     /* directories that are read without a look-up that waited */
 #define INODES 16u	    /* entries in one guess: about a block of the disk's */
 #define INODE_GUESSES 64u   /* of one directory */
 #define SCATTER_MIN    8u	     /* opens in no order */
@@ -35,6 +35,8 @@ struct plan *plan_new(uint64_t bytes, bool always)
 
 struct plan *plan_free(struct plan *p)
 {
+	if (p)
+		recall_free(p->recall);
 	free(p);
 	return NULL;
 }
@@ -90,8 +92,7 @@ uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t 
 	uint32_t gen = p->slot[slot].gen, child;
 	struct guess *g;
 
-	/* Never by pushing out what this very walk stands on. */
-	if (p->free == NONE || p->entries >= PLAN_ENTRIES || out->n == PLAN_GUESSES)
+	if (out->n == PLAN_GUESSES || (p->free == NONE && !plan_make_room(p, slot)))
 		return NONE;
 	child = plan_take_slot(p, f->entries[index].ino, now);
 	p->slot[child].parent = slot;
@@ -151,8 +152,6 @@ static uint32_t ask_node(struct plan *p, const struct who *who, uint64_t ino, ui
 	g->who = p->slot[slot].who = *who;
 	link_to_parent(p, slot);
 	p->counters.listed++;
-	while (p->entries > PLAN_ENTRIES)
-		plan_drop_oldest(p);
 	return slot;
 }
 
@@ -182,7 +181,7 @@ bool plan_opendir(struct plan *p, const struct who *who, uint64_t ino, uint64_t 
 	if (!p->slot[slot].opened && w->wants_inodes && ++w->unlooked > UNLOOKED)
 		w->wants_inodes = false;
 	p->slot[slot].opened = true;
-	p->slot[slot].touched = now;
+	plan_touch(p, slot, now);
 	p->slot[slot].walk = walk_number(p, w);
 	walk_dirs(p, w, slot, now, out);
 	return taken;
@@ -207,7 +206,7 @@ bool plan_lookup(struct plan *p, const struct who *who, uint64_t parent_ino, uin
 	}
 	w = walk_of(p, who, now);
 	w->unlooked = 0;
-	p->slot[slot].touched = now;
+	plan_touch(p, slot, now);
 	if (cold && ++p->slot[slot].looked >= LOOKED) {
 		w->wants_inodes = true;
 		ask_inodes(p, slot, out);
@@ -274,7 +273,7 @@ bool plan_open(struct plan *p, const struct who *who, uint64_t ino, uint64_t siz
 	plan_count_used(p, e);
 	if (plan_asleep(p))
 		return false;
-	p->slot[at.slot].touched = now;
+	plan_touch(p, at.slot, now);
 	if (again)
 		return false;
 	note_open(p, at, e->state & ENTRY_ASKED);
@@ -308,6 +307,8 @@ void plan_listed(struct plan *p, uint32_t i, uint32_t gen, struct folder *f, boo
 	s->folder = f;
 	s->listed = s->touched = now;
 	plan_chain(p, i);
+	for (unsigned e = 0; p->entries > PLAN_ENTRIES && e < PLAN_DIRS; e++)
+		plan_make_room(p, i);
 	if (s->parent == NONE)
 		link_to_parent(p, i);
 	for (uint32_t e = 0; f->dirs && e < f->n; e++) {
@@ -332,6 +333,8 @@ bool plan_wants(struct plan *p, const struct guess *g)
 {
 	const struct slot *s = &p->slot[g->slot];
 
+	if (g->kind == GUESS_RECALL)
+		return true;
 	if (s->gen != g->gen || s->state == SLOT_FREE)
 		return false;
 	return g->kind != GUESS_CONTENT || !(g->folder->entries[g->index].state & ENTRY_OPENED);
@@ -346,7 +349,15 @@ static void note_heat(struct plan *p, bool hot)
 
 void plan_fetched(struct plan *p, const struct guess *g, uint32_t pages, bool hot)
 {
-	struct entry *e = &g->folder->entries[g->index];
+	struct entry *e;
+
+	if (pages || hot)
+		note_heat(p, hot);
+	if (g->kind == GUESS_RECALL) {
+		plan_recall_done(p, g->index, pages);
+		return;
+	}
+	e = &g->folder->entries[g->index];
 
 	e->state |= ENTRY_DONE;
 	e->pages = pages;
@@ -356,8 +367,6 @@ void plan_fetched(struct plan *p, const struct guess *g, uint32_t pages, bool ho
 		p->unused -= pages;
 	else if (p->slot[g->slot].gen != g->gen)
 		plan_count_wasted(p, e);
-	if (pages || hot)
-		note_heat(p, hot);
 }
 
 void plan_inodes(struct plan *p, uint32_t count, uint32_t hot)
@@ -397,10 +406,11 @@ void plan_wake(struct plan *p)
 
 bool plan_forget(struct plan *p, uint64_t before)
 {
+	plan_recall_expire(p, before);
 	for (uint32_t i = 1; i <= PLAN_DIRS && p->dirs; i++)
 		if (p->slot[i].state != SLOT_FREE && p->slot[i].touched < before)
 			plan_drop_slot(p, i);
-	return p->dirs;
+	return p->dirs || p->pending_first != p->pending_end;
 }
 
 struct folder *plan_dead(struct plan *p)

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "prefetch/folder.h"
+#include "prefetch/recall.h"
 
 #define PLAN_DIRS 2048u		/* directories known at a time */
 #define PLAN_ENTRIES (192u << 10) /* and entries: about 10 MiB */
@@ -31,6 +32,7 @@ enum guess_kind {
 	GUESS_LIST,    /* read a directory: the entry `index` of folder, or, without folder, `node` */
 	GUESS_META,    /* bring in the inodes of `count` entries from `index` on, in inode order */
 	GUESS_CONTENT, /* bring in the beginning of the file `index` */
+	GUESS_RECALL,  /* the same of `file`, of which no directory is known */
 };
 
 struct guess {
@@ -40,6 +42,7 @@ struct guess {
 	uint64_t node;
 	uint64_t bytes;
 	struct folder *folder; /* counted: whoever gets the guess lets it go */
+	struct recall_file file;
 	struct who who;	       /* on whose account */
 };
 
@@ -70,6 +73,10 @@ bool plan_lookup(struct plan *plan, const struct who *who, uint64_t parent_ino, 
 /* A program opened a file to read it. True: how much of it is read is worth knowing. */
 bool plan_open(struct plan *plan, const struct who *who, uint64_t ino, uint64_t size, uint64_t now,
 	       struct guesses *out);
+
+/* The same open once more, after plan_open(), for those who can reach a file without its name. */
+void plan_recall(struct plan *plan, const struct who *who, const struct recall_file *file,
+		 uint64_t now, struct guesses *out);
 
 /* A listing has come; NULL: it failed. Takes the folder over. hot: nobody had to wait for it. */
 void plan_listed(struct plan *plan, uint32_t slot, uint32_t gen, struct folder *folder, bool hot,

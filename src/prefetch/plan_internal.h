@@ -57,17 +57,29 @@ struct walk {
 	uint64_t touched;
 };
 
+#define PLAN_PENDING 256u
+
+/* A file that was guessed from memory of earlier runs. */
+struct pending {
+	uint64_t ino, asked;
+	uint32_t pages;
+	bool done, settled; /* settled: it stands in the ledger */
+};
+
 struct plan {
 	uint64_t limit; /* pages */
 	uint64_t unused; /* pages fetched and not opened yet */
 	bool always, asleep;
 	uint32_t hot; /* guesses in a row that found all in memory */
-	uint32_t entries, dirs, free, gens;
+	uint32_t entries, dirs, free, gens, hand;
 	struct slot slot[PLAN_DIRS + 1];
 	struct walk walk[PLAN_WALKS];
 	uint32_t dir_bucket[DIR_BUCKETS];
 	uint32_t entry_bucket[ENTRY_BUCKETS];
 	struct folder *dead;
+	struct recall *recall; /* NULL until it is needed */
+	struct pending pending[PLAN_PENDING]; /* from pending_first to pending_end, by number */
+	uint32_t pending_first, pending_end;
 	struct plan_counters counters;
 };
 
@@ -85,7 +97,10 @@ uint32_t plan_find_dir(struct plan *p, uint64_t ino);
 /* A slot for a directory whose listing is to be asked for; the oldest one goes if need be. */
 uint32_t plan_take_slot(struct plan *p, uint64_t ino, uint64_t now);
 void plan_drop_slot(struct plan *p, uint32_t slot);
-void plan_drop_oldest(struct plan *p);
+/* Lets a directory go that was not touched for long, but not `keep`. False: not now. */
+bool plan_make_room(struct plan *p, uint32_t keep);
+/* Used by a program just now, and with it those above. */
+void plan_touch(struct plan *p, uint32_t slot, uint64_t now);
 /* The entries of a slot's folder can be found from here on. */
 void plan_chain(struct plan *p, uint32_t slot);
 /* Slot NONE: not known. */
@@ -99,6 +114,10 @@ uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t 
 /* A content guess ends in the ledger. */
 void plan_count_used(struct plan *p, struct entry *e);
 void plan_count_wasted(struct plan *p, struct entry *e);
+
+void plan_recall_done(struct plan *p, uint32_t id, uint32_t pages);
+/* Those asked for before then, and not opened, are wasted. */
+void plan_recall_expire(struct plan *p, uint64_t before);
 
 struct walk *walk_of(struct plan *p, const struct who *who, uint64_t now);
 uint8_t walk_number(const struct plan *p, const struct walk *w);

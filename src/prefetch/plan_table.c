@@ -4,6 +4,9 @@
 
 #include "prefetch/plan_internal.h"
 
+#define LOOK_AT 64u
+#define DEPTH 64u
+
 static uint32_t hash(uint64_t ino, uint32_t buckets)
 {
 	return (uint32_t)((ino * 0x9e3779b97f4a7c15ull) >> 32) % buckets;
@@ -108,24 +111,46 @@ void plan_drop_slot(struct plan *p, uint32_t i)
 	p->dirs--;
 }
 
-void plan_drop_oldest(struct plan *p)
+bool plan_make_room(struct plan *p, uint32_t keep)
 {
 	uint32_t oldest = NONE;
 
-	for (uint32_t i = 1; i <= PLAN_DIRS; i++)
-		if (p->slot[i].state != SLOT_FREE &&
-		    (oldest == NONE || p->slot[i].touched < p->slot[oldest].touched))
-			oldest = i;
-	if (oldest != NONE)
-		plan_drop_slot(p, oldest);
+	/* A hand that goes round, as looking at all of them takes too long for each. */
+	for (unsigned i = 0; i < LOOK_AT; i++) {
+		const struct slot *s;
+
+		p->hand = p->hand % PLAN_DIRS + 1;
+		s = &p->slot[p->hand];
+		if (p->hand != keep && (s->state == SLOT_LISTED || s->state == SLOT_FAILED) &&
+		    (oldest == NONE || s->touched < p->slot[oldest].touched))
+			oldest = p->hand;
+	}
+	if (oldest == NONE)
+		return false;
+	plan_drop_slot(p, oldest);
+	return true;
+}
+
+void plan_touch(struct plan *p, uint32_t slot, uint64_t now)
+{
+	/* Those above are gone back to. */
+	for (unsigned depth = 0; depth < DEPTH && slot != NONE; depth++) {
+		struct slot *s = &p->slot[slot];
+		bool linked = s->parent != NONE && p->slot[s->parent].gen == s->parent_gen;
+
+		s->touched = now;
+		slot = linked ? s->parent : NONE;
+	}
 }
 
 uint32_t plan_take_slot(struct plan *p, uint64_t ino, uint64_t now)
 {
 	uint32_t i, *bucket = &p->dir_bucket[hash(ino, DIR_BUCKETS)];
 
-	if (p->free == NONE)
-		plan_drop_oldest(p);
+	for (unsigned n = 0; p->free == NONE && n < PLAN_DIRS / LOOK_AT; n++)
+		plan_make_room(p, NONE);
+	if (p->free == NONE) /* all are on their way; what comes of this one is not waited for */
+		plan_drop_slot(p, p->hand);
 	i = p->free;
 	p->free = p->slot[i].next;
 	p->slot[i] = (struct slot){

@@ -275,6 +275,8 @@ static bool next(struct plan *p, const struct walk *w, struct path *at, struct s
 			at->dirs_now = false;
 		}
 		at->into = NONE;
+		if (p->slot[at->slot].state != SLOT_LISTED)
+			return false; /* let go meanwhile, to make room */
 		f = p->slot[at->slot].folder;
 		if (at->only_dirs && !f->dirs)
 			at->rank = f->n;

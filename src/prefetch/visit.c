@@ -191,19 +191,36 @@ static void bring_in(int fd, uint64_t length)
 			      POSIX_FADV_WILLNEED);
 }
 
+static int open_by_handle(struct tree *t, const struct recall_file *file)
+{
+	struct identity id = {.type = file->handle_type, .length = file->handle_length};
+
+	memcpy(id.bytes, file->handle, id.length);
+	return identity_open(t->source.root, &id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int open_path(struct tree *t, const struct guess *g)
+{
+	struct fd_lease lease;
+	int fd;
+
+	if (g->kind == GUESS_RECALL)
+		return open_by_handle(t, &g->file);
+	fd = reach(t, g->folder->node, &lease);
+	if (!fd)
+		fd = source_open_child(lease.fd, folder_name(g->folder, g->index), false);
+	tree_return(t, &lease);
+	return fd;
+}
+
 uint32_t visit_content(struct tree *t, const struct guess *g, bool *hot)
 {
-	autoclose int path = -1, fd = -1;
-	struct fd_lease lease;
+	autoclose int path = open_path(t, g), fd = -1;
 	uint64_t length;
 	int64_t there;
 	struct stat st;
-	int err = reach(t, g->folder->node, &lease);
 
 	*hot = false;
-	if (!err)
-		path = source_open_child(lease.fd, folder_name(g->folder, g->index), false);
-	tree_return(t, &lease);
 	if (path < 0 || fstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
 	    !may_read(&st, &g->who, 4))
 		return 0;

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "prefetch/visit.h"
 #include "util/clock.h"
@@ -52,13 +53,14 @@ static void let_go(struct walker *w, struct folder *dead)
 static void give_up(struct walker *w, const struct guess *g)
 {
 	struct tree *t = w->config.tree;
-	struct guesses none = { .n = PLAN_GUESSES }; /* no room: nothing new */
+	struct guesses none;
 	struct folder *dead;
 
 	pthread_mutex_lock(&w->lock);
+	none.n = PLAN_GUESSES; /* no room: nothing new */
 	if (g->kind == GUESS_LIST)
 		plan_listed(w->plan, g->slot, g->gen, NULL, false, 0, &none);
-	else if (g->kind == GUESS_CONTENT)
+	else if (g->kind == GUESS_CONTENT || g->kind == GUESS_RECALL)
 		plan_fetched(w->plan, g, 0, false);
 	dead = plan_dead(w->plan);
 	pthread_mutex_unlock(&w->lock);
@@ -99,6 +101,7 @@ static void act(struct walker *w, const struct guess *g, struct guesses *out)
 		plan_inodes(w->plan, g->count, n);
 		break;
 	case GUESS_CONTENT:
+	case GUESS_RECALL:
 		n = visit_content(t, g, &hot);
 		pthread_mutex_lock(&w->lock);
 		plan_fetched(w->plan, g, n, hot);
@@ -209,11 +212,12 @@ bool walker_asleep(const struct walker *w)
 
 void walker_opendir(struct walker *w, const struct who *who, uint64_t ino, struct node *node)
 {
-	struct guesses out = { .n = 0 };
+	struct guesses out;
 	bool taken;
 
 	node_hold(w->config.tree->nodes, node);
 	pthread_mutex_lock(&w->lock);
+	out.n = 0; /* it is large: not cleared */
 	taken = plan_opendir(w->plan, who, ino, node->id, clock_ns(), &out);
 	finish(w, &out);
 	if (!taken)
@@ -223,24 +227,51 @@ void walker_opendir(struct walker *w, const struct who *who, uint64_t ino, struc
 void walker_lookup(struct walker *w, const struct who *who, uint64_t parent_ino,
 		   struct node *parent, bool cold)
 {
-	struct guesses out = { .n = 0 };
+	struct guesses out;
 	bool taken;
 
 	node_hold(w->config.tree->nodes, parent);
 	pthread_mutex_lock(&w->lock);
+	out.n = 0;
 	taken = plan_lookup(w->plan, who, parent_ino, parent->id, cold, clock_ns(), &out);
 	finish(w, &out);
 	if (!taken)
 		node_forget(w->config.tree->nodes, parent, 1);
 }
 
-bool walker_open(struct walker *w, const struct who *who, uint64_t ino, uint64_t size)
+/* False: it can't be reached again without a name. */
+static bool describe(const struct node *node, const struct who *who, uint64_t ino,
+		     struct recall_file *file)
 {
-	struct guesses out = { .n = 0 };
-	bool sample;
+	struct identity id;
+
+	node_identity(node, &id);
+	if (id.type == IDENTITY_BY_NUMBER || id.length > sizeof(file->handle))
+		return false;
+	*file = (struct recall_file){
+		.ino = ino,
+		.when = clock_ns(),
+		.uid = who->uid,
+		.handle_type = id.type,
+		.handle_length = id.length,
+	};
+	memcpy(file->handle, id.bytes, id.length);
+	return true;
+}
+
+bool walker_open(struct walker *w, const struct who *who, const struct node *node, uint64_t ino,
+		 uint64_t size)
+{
+	struct guesses out;
+	struct recall_file file;
+	bool sample, recall = describe(node, who, ino, &file);
+	uint64_t now = clock_ns();
 
 	pthread_mutex_lock(&w->lock);
-	sample = plan_open(w->plan, who, ino, size, clock_ns(), &out);
+	out.n = 0;
+	sample = plan_open(w->plan, who, ino, size, now, &out);
+	if (recall)
+		plan_recall(w->plan, who, &file, now, &out);
 	finish(w, &out);
 	return sample;
 }
@@ -263,10 +294,11 @@ void walker_wake(struct walker *w)
 bool walker_tick(struct walker *w)
 {
 	uint64_t now = clock_ns();
-	struct guesses none = { .n = 0 };
+	struct guesses none;
 	bool left;
 
 	pthread_mutex_lock(&w->lock);
+	none.n = 0;
 	left = plan_forget(w->plan, now > IDLE ? now - IDLE : 0);
 	finish(w, &none);
 	return left;

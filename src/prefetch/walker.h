@@ -33,7 +33,8 @@ void walker_opendir(struct walker *walker, const struct who *who, uint64_t ino, 
 void walker_lookup(struct walker *walker, const struct who *who, uint64_t parent_ino,
 		   struct node *parent, bool cold);
 /* True: tell how much of it is in memory at its end, by walker_sampled(). */
-bool walker_open(struct walker *walker, const struct who *who, uint64_t ino, uint64_t size);
+bool walker_open(struct walker *walker, const struct who *who, const struct node *node,
+		 uint64_t ino, uint64_t size);
 void walker_sampled(struct walker *walker, uint32_t pid, uint64_t resident, uint64_t size);
 /* Something was not in memory after all. */
 void walker_wake(struct walker *walker);
