@@ -244,7 +244,8 @@ test_unmount_meanwhile() {
 	setup
 	local i
 	for ((i = 0; i < 5; i++)); do
-		find "$T/mnt" -type f -print0 | head -zn $((i * 50 + 20)) | xargs -0 cat >/dev/null
+		find "$T/mnt" -type f -print0 >"$T/list"
+		head -zn $((i * 50 + 20)) "$T/list" | xargs -0 cat >/dev/null
 		od_umount "$T/mnt"
 		od_mount -o prefetch=tree "$T/img/src" "$T/mnt"
 	done
