@@ -41,8 +41,8 @@ static const struct ctl_option options[] = {
 
 const struct ctl_command ctl_explain = {
 	.name = "explain",
-	.help = "which way a file's data goes on a mount, and why",
-	.operands = "FILE",
+	.help = "which way a file's data goes on a mount, and why; what is guessed of a directory",
+	.operands = "FILE|DIR",
 	.min_operands = 1,
 	.max_operands = 1,
 	.options = options,

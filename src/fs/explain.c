@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "fs/direct.h"
+#include "fs/walking.h"
 #include "fs/warming.h"
 #include "io/engine.h"
 #include "util/cleanup.h"
@@ -64,11 +65,16 @@ static void explain_file(FILE *out, struct fs *fs, fuse_ino_t ino, struct fuse_f
 	warming_explain(out, fs, node);
 }
 
-static void explain_directory(FILE *out, struct fs *fs, fuse_ino_t ino)
+/* What others do there is for those who may see the statistics. */
+static void explain_directory(fuse_req_t req, FILE *out, struct fuse_file_info *fi)
 {
-	(void)fs;
-	(void)ino;
+	struct fs *fs = fs_of(req);
+	uid_t uid = fuse_req_ctx(req)->uid;
+	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
+
 	fprintf(out, "a directory\n");
+	if (of && (uid == 0 || uid == fs->owner))
+		walking_explain(out, fs, of->fd);
 }
 
 void explain(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool directory)
@@ -83,7 +89,7 @@ void explain(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool dir
 	}
 	answer->version = EXPLAIN_VERSION;
 	if (directory)
-		explain_directory(out, fs, ino);
+		explain_directory(req, out, fi);
 	else
 		explain_file(out, fs, ino, fi);
 	fclose(out);

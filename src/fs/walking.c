@@ -220,6 +220,51 @@ bool walking_tick(struct fs *fs)
 	return walker_tick(w->walker);
 }
 
+static void say_pattern(FILE *out, const struct plan_view *v)
+{
+	static const char *const order[ORDERS] = {"as listed", "by name", "by inode"};
+
+	if (v->banned)
+		fprintf(out, "pattern  none: guesses were wrong, nothing is guessed for %u opens\n",
+			v->banned);
+	else if (v->confident)
+		fprintf(out, "pattern  contents, %s\n", order[v->order]);
+	else if (v->scattered)
+		fprintf(out, "pattern  contents, in no order\n");
+	else if (v->inodes)
+		fprintf(out, "pattern  names and attributes\n");
+	else
+		fprintf(out, "pattern  %s\n", v->dirs_window ? "names" : "none yet");
+}
+
+void walking_explain(FILE *out, struct fs *fs, int fd)
+{
+	struct walking *w = fs->walking;
+	struct plan_view v;
+	struct stat st;
+
+	if (!w || fstat(fd, &st) < 0) {
+		fprintf(out, "trees    are not walked ahead here\n");
+		return;
+	}
+	walker_see(w->walker, st.st_ino, &v);
+	if (atomic_load_explicit(&w->paused, memory_order_relaxed))
+		fprintf(out, "trees    nothing is guessed while memory is short\n");
+	else if (v.asleep)
+		fprintf(out, "trees    asleep: what was asked for lately was all in memory\n");
+	else if (!v.known)
+		fprintf(out, "trees    nobody was seen here lately\n");
+	if (!v.known)
+		return;
+	say_pattern(out, &v);
+	fprintf(out, "entries  %u, %u of them opened\n", v.entries, v.opened);
+	fprintf(out, "ahead    %u files fetched and not opened yet; up to %u files, %u directories\n",
+		v.ahead, v.window, v.dirs_window);
+	if (v.right + v.wrong)
+		fprintf(out, "guesses  %u of the last %u were right\n", v.right,
+			v.right + v.wrong);
+}
+
 void walking_count(const struct fs *fs, struct stats_snapshot *s)
 {
 	struct plan_counters c;

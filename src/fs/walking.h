@@ -2,6 +2,8 @@
 /* Tells prefetch/walker.c what programs do in trees. None of these waits for the disk. */
 #pragma once
 
+#include <stdio.h>
+
 #include "fs/fs.h"
 
 /* Starts it unless it is switched off or can't gain anything here. Needs fs->tree. */
@@ -18,4 +20,6 @@ void walking_closed(struct fs *fs, struct node *node);
 
 /* Each second. True: there is still something to be let go. */
 bool walking_tick(struct fs *fs);
+/* Lines for `overdrivectl explain`. fd: the directory. */
+void walking_explain(FILE *out, struct fs *fs, int fd);
 void walking_count(const struct fs *fs, struct stats_snapshot *snapshot);

@@ -98,4 +98,17 @@ bool plan_forget(struct plan *plan, uint64_t before);
 /* Folders that the plan has let go, in a list; the caller lets their references go. */
 struct folder *plan_dead(struct plan *plan);
 
+/* What is thought of a directory. */
+struct plan_view {
+	bool asleep, known;
+	uint32_t entries, opened, ahead; /* files fetched and not opened yet */
+	bool inodes;			 /* have been brought in */
+	uint32_t scattered;		 /* files fetched as opens come in no order */
+	/* Of the program that was seen there last. */
+	bool confident;
+	enum order order;
+	uint32_t window, dirs_window, right, wrong, banned;
+};
+void plan_see(struct plan *plan, uint64_t ino, struct plan_view *view);
+
 void plan_read_counters(const struct plan *plan, struct plan_counters *counters);

@@ -304,6 +304,13 @@ bool walker_tick(struct walker *w)
 	return left;
 }
 
+void walker_see(struct walker *w, uint64_t ino, struct plan_view *view)
+{
+	pthread_mutex_lock(&w->lock);
+	plan_see(w->plan, ino, view);
+	pthread_mutex_unlock(&w->lock);
+}
+
 void walker_read_counters(struct walker *w, struct plan_counters *c)
 {
 	pthread_mutex_lock(&w->lock);

@@ -42,4 +42,5 @@ void walker_wake(struct walker *walker);
 /* Every second or so: lets go what is not used any more. True: something is left. */
 bool walker_tick(struct walker *walker);
 
+void walker_see(struct walker *walker, uint64_t ino, struct plan_view *view);
 void walker_read_counters(struct walker *walker, struct plan_counters *counters);

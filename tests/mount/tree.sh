@@ -91,6 +91,19 @@ test_atime() {
 
 fetched_some() { (($(count tree_files) >= 1)); }
 
+test_explain() {
+	setup
+	local dir
+	dir=$(find "$T/mnt" -name 'dir*' | head -n 1)
+	# The listing may come later than the first opens: again then.
+	explained() {
+		find "$dir" -type f -exec cat {} + >/dev/null
+		"$OVERDRIVECTL" explain "$dir" >"$T/said"
+		grep -q '^pattern  contents, ' "$T/said" && grep -q '^entries  40, ' "$T/said"
+	}
+	eventually explained
+}
+
 # Nobody who waits for a reader of a FIFO is woken by a guess.
 test_special_files() {
 	setup
