@@ -96,7 +96,7 @@ static int run(struct job *job)
 			   err, sizeof(err));
 
 	if (result)
-		log_line(LOG_ERR, "%s", err);
+		log_line(LOG_CRIT, "%s", err);
 	return result;
 }
 

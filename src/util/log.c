@@ -70,7 +70,7 @@ void log_line(int level, const char *format, ...)
 	uint32_t left_out;
 	va_list ap;
 
-	if (level <= LOG_WARNING) {
+	if (level == LOG_ERR || level == LOG_WARNING) {
 		if (!log_admits(&limit, clock_ns(), &left_out))
 			return;
 		if (left_out) {

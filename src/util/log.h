@@ -17,7 +17,8 @@ void log_open(void);
 /* From here on lines go to syslog: the daemon has let go of its terminal. */
 void log_to_syslog(void);
 
-/* One line, without a newline; level is LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO or LOG_DEBUG. */
+/* One line, without a newline; level is LOG_CRIT (the end of the daemon; never left out), LOG_ERR,
+ * LOG_WARNING, LOG_NOTICE, LOG_INFO or LOG_DEBUG. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
@@ -25,7 +26,7 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
  * LOG_PERIOD_NS, and the first line of a later one tells how many were left out. What was asked for
  * (debugging, requests in flight) is not limited.
  */
-#define LOG_BURST 20u
+#define LOG_BURST     20u
 #define LOG_PERIOD_NS 10000000000ull
 
 struct log_limit {
