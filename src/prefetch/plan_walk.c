@@ -10,6 +10,7 @@
 #define CONFIDENT    2	/* steps in one order: three opens */
 #define FIRST_WINDOW 8u
 #define STEPS	     2048 /* entries looked at for one event */
+#define LEVELS	     16u     /* that a walk goes down between two files */
 #define ASKS	     16u  /* directories asked for while looking for files */
 #define BAN	     256u /* opens */
 #define WRONG	     8u	  /* files more than were right, and it stops for a while */
@@ -95,21 +96,28 @@ static bool is_file(const struct entry *e)
 	return e->type == DT_REG || e->type == DT_UNKNOWN;
 }
 
+static uint32_t unopened(const struct walk *w, const struct folder *f, enum order o, uint32_t from,
+			 uint32_t to)
+{
+	uint32_t n = 0;
+
+	for (; from < to && from < f->n; from++) {
+		const struct entry *e = &f->entries[folder_at(f, o, from)];
+
+		n += is_file(e) && !(e->state & ENTRY_OPENED) && !unwanted(w, e->suffix);
+	}
+	return n;
+}
+
 /* Files between two entries that this walk might have opened; -1: not a little way ahead. */
 static int gap(const struct walk *w, const struct folder *f, enum order order, uint32_t from,
 	       uint32_t to)
 {
 	uint32_t a = folder_rank(f, order, from), b = folder_rank(f, order, to);
-	int n = 0;
 
 	if (b <= a || b - a > NEAR)
 		return -1;
-	while (++a < b) {
-		const struct entry *e = &f->entries[folder_at(f, order, a)];
-
-		n += is_file(e) && !(e->state & ENTRY_OPENED) && !unwanted(w, e->suffix);
-	}
-	return n;
+	return (int)unopened(w, f, order, a + 1, b);
 }
 
 static bool is_at(const struct plan *p, const struct walk *w, uint32_t slot)
@@ -172,6 +180,40 @@ static void pass_over(struct plan *p, struct walk *w, uint32_t to)
 	}
 }
 
+/* The entry of `from` below which `to` lies; UINT32_MAX: it does not. */
+static uint32_t entry_towards(const struct plan *p, uint32_t from, uint32_t to)
+{
+	for (unsigned depth = 0; depth < LEVELS; depth++) {
+		const struct slot *s = &p->slot[to];
+
+		if (s->parent == NONE || p->slot[s->parent].gen != s->parent_gen)
+			break;
+		if (s->parent == from)
+			return s->parent_index;
+		to = s->parent;
+	}
+	return UINT32_MAX;
+}
+
+/*
+ * Who leaves a directory with much of it unopened, or begins in the middle of one, follows no order
+ * there, whatever it looked like.
+ */
+static void forget_orders(struct plan *p, struct walk *w, struct spot at, bool leaves)
+{
+	const struct folder *from = leaves ? p->slot[w->slot].folder : NULL;
+	const struct folder *to = p->slot[at.slot].folder;
+
+	for (unsigned o = 0; o < ORDERS; o++) {
+		uint32_t last = from ? folder_rank(from, o, w->index) : 0;
+		uint32_t first = folder_rank(to, o, at.index);
+
+		if ((from && unopened(w, from, o, last + 1, last + NEAR) > GAP_NEW) ||
+		    unopened(w, to, o, first > NEAR ? first - NEAR : 0, first) > GAP_NEW)
+			w->score[o] = 0;
+	}
+}
+
 /* The walk goes on in the same directory. */
 static void follow(struct plan *p, struct walk *w, struct spot at)
 {
@@ -213,8 +255,13 @@ struct walk *walk_step(struct plan *p, const struct who *who, struct spot at, ui
 	if (is_at(p, w, at.slot) && w->index != at.index) {
 		follow(p, w, at);
 	} else if (w->slot != at.slot) {
+		uint32_t towards = is_at(p, w, w->slot) ? entry_towards(p, w->slot, at.slot)
+							: UINT32_MAX;
+
 		if (w->confident && is_at(p, w, w->slot))
-			pass_over(p, w, UINT32_MAX);
+			pass_over(p, w, towards);
+		else if (!w->confident)
+			forget_orders(p, w, at, is_at(p, w, w->slot) && towards == UINT32_MAX);
 		if (!(e->state & ENTRY_ASKED) && w->confident) /* unforeseen */
 			w->window /= 2;
 	}

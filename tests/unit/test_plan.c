@@ -425,6 +425,80 @@ START_TEST(test_recalled)
 }
 END_TEST
 
+#define DEEP 20u
+
+/* Ten files, a subdirectory (but for the last), nine files more. */
+static struct folder *list_deep(unsigned d)
+{
+	struct folder *f = folder_new(100 + d);
+	char name[16];
+
+	for (unsigned e = 0; e < 20; e++) {
+		snprintf(name, sizeof(name), "%u", e);
+		must(folder_add(f, name, e == 10 ? 101 + d : 1000 + d * 20 + e,
+				e == 10 ? DT_DIR : DT_REG));
+	}
+	must(folder_sort(f));
+	return f;
+}
+
+static void act_deep(struct model *m, const struct guesses *out)
+{
+	for (unsigned i = 0; i < out->n; i++) {
+		const struct guess *g = &out->guess[i];
+		struct guesses more = {.n = 0};
+
+		if (g->kind == GUESS_LIST) {
+			uint64_t ino = g->folder ? g->folder->entries[g->index].ino : g->node;
+
+			plan_listed(m->plan, g->slot, g->gen,
+				    ino < 100 + DEEP ? list_deep((unsigned)ino - 100) : NULL, false,
+				    m->now, &more);
+		} else if (g->kind == GUESS_CONTENT) {
+			plan_fetched(m->plan, g, PAGES, false);
+		}
+		act_deep(m, &more);
+		let_go(g->folder);
+	}
+	bury(m);
+}
+
+static void open_deep(struct model *m, unsigned d, unsigned from, unsigned to)
+{
+	for (unsigned e = from; e < to; e++) {
+		struct guesses out = {.n = 0};
+
+		m->now += 1000;
+		plan_open(m->plan, &m->who, 1000 + d * 20 + e, 100, m->now, &out);
+		act_deep(m, &out);
+	}
+}
+
+/* As tar goes: files, a subdirectory when it is met, then the other files. */
+START_TEST(test_files_behind_directories)
+{
+	struct model *m = model_new(1 << 30);
+	struct plan_counters c;
+
+	for (unsigned d = 0; d < DEEP; d++) {
+		struct guesses out = {.n = 0};
+
+		plan_opendir(m->plan, &m->who, 100 + d, 100 + d, m->now += 1000, &out);
+		act_deep(m, &out);
+		open_deep(m, d, 0, 10);
+	}
+	for (unsigned d = DEEP; d--;)
+		open_deep(m, d, 11, 20);
+	plan_read_counters(m->plan, &c);
+	ck_assert_uint_ge(c.used, DEEP * 17);
+	ck_assert_uint_eq(c.late, 0);
+	plan_forget(m->plan, UINT64_MAX);
+	bury(m);
+	plan_free(m->plan);
+	free(m);
+}
+END_TEST
+
 /* Far more directories than are kept: it goes on, within its bounds. */
 START_TEST(test_many_directories)
 {
@@ -523,6 +597,7 @@ int main(void)
 	tcase_add_test(tc, test_sleep);
 	tcase_add_test(tc, test_recalled);
 	tcase_add_test(tc, test_many_directories);
+	tcase_add_test(tc, test_files_behind_directories);
 	tcase_add_loop_test(tc, test_any_history, 0, 20);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
