@@ -11,8 +11,9 @@ test_rootless() {
 	setup
 	need_user_fuse
 	requires unshare
-	as_user unshare -Urm true 2>/dev/null || skip "no user namespaces for ordinary users"
 	chown -R "$TEST_UID:$TEST_GID" "$SRC" "$MNT"
+	as_user unshare -Urm mount -t tmpfs none "$MNT" 2>/dev/null ||
+		skip "no user namespaces, or no mounts in them, for ordinary users"
 	cat >"$T/inside" <<-'END'
 		set -eu
 		"$OVERDRIVE" "$1" "$2"
