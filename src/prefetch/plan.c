@@ -15,7 +15,7 @@
 #define INODE_GUESSES 64u   /* of one directory */
 #define SCATTER_MIN    8u	     /* opens in no order */
 #define SCATTER_SHARE  64u	     /* and one in so many of the directory's files */
-#define SCATTER_GROWTH 8u	     /* files fetched for each of them */
+#define SCATTER_GROWTH 4u	     /* files fetched for each of them */
 #define WHOLE	       (8ull << 20) /* bytes: beyond that a file is a stream's affair */
 
 struct plan *plan_new(uint64_t bytes, bool always)
@@ -221,6 +221,8 @@ static void scatter(struct plan *p, struct walk *w, uint32_t slot, struct guesse
 	struct folder *f = s->folder;
 	uint64_t pages = p->counters.files > 64 ? p->counters.pages / p->counters.files + 1 : 8;
 
+	if (s->state != SLOT_LISTED) /* let go meanwhile, to make room */
+		return;
 	if (w->confident || w->banned || s->opens < SCATTER_MIN + f->n / SCATTER_SHARE)
 		return;
 	for (unsigned o = 0; o < ORDERS; o++)
