@@ -64,7 +64,7 @@ int mounts_init(struct ctl_mounts *m, const char *path)
 	autofree char *real = path ? realpath(path, NULL) : NULL;
 	int err = mountinfo_init(&info, AT_FDCWD, "/" PROBE_MOUNTINFO);
 
-	*m = (struct ctl_mounts){NULL};
+	*m = (struct ctl_mounts){0};
 	if (path) {
 		const struct mount_entry *e = real ? mountinfo_by_path(&info, real) : NULL;
 
@@ -84,7 +84,7 @@ void mounts_deinit(struct ctl_mounts *m)
 		free(m->mount[i].source);
 	}
 	free(m->mount);
-	*m = (struct ctl_mounts){NULL};
+	*m = (struct ctl_mounts){0};
 }
 
 static void say(const struct ctl_mount *m, const char *what)
