@@ -50,9 +50,11 @@ struct ctl_hint {
 struct ctl_hint ctl_hint(const char *word, const char *(*name)(const void *from, unsigned i),
 			 const void *from);
 
+extern const struct ctl_command ctl_bench;
 extern const struct ctl_command ctl_detach;
 extern const struct ctl_command ctl_explain;
 extern const struct ctl_command ctl_options;
 extern const struct ctl_command ctl_probe;
 extern const struct ctl_command ctl_stats;
+extern const struct ctl_command ctl_top;
 extern const struct ctl_command ctl_warm;

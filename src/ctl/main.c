@@ -6,11 +6,13 @@
 #include "ctl/ctl.h"
 
 static const struct ctl_command *const commands[] = {
+	&ctl_bench,
 	&ctl_detach,
 	&ctl_explain,
 	&ctl_options,
 	&ctl_probe,
 	&ctl_stats,
+	&ctl_top,
 	&ctl_warm,
 };
 

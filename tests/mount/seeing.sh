@@ -139,4 +139,155 @@ test_stats_of_all() {
 		"$T/second \"mount\"" "with one covered"
 }
 
+# --------------------------------------------------------------------------- top
+
+test_top_once() {
+	setup
+	"$OVERDRIVECTL" top "$T/mnt" --once --interval 0.1 >"$T/frame"
+	(($(wc -l <"$T/frame") <= 24)) || fail "$(cat "$T/frame")"
+	[[ -z $(awk 'length > 80' "$T/frame") ]] || fail "beyond 80 columns: $(cat "$T/frame")"
+	! grep -q $'\033' "$T/frame" || fail "escape sequences: $(cat -v "$T/frame")"
+	for word in requests 'hit rate' 'not waited' passthrough OPEN; do
+		grep -qF "$word" "$T/frame" || fail "no $word in $(cat "$T/frame")"
+	done
+	refuses 2 'no terminal' top "$T/mnt"
+	refuses 1 'interval' top "$T/mnt" --interval 0
+	refuses 2 "$T/src" top "$T/src" --once
+}
+
+# On a terminal: it draws, follows its size, restores all at q and at a signal.
+test_top_on_a_terminal() {
+	setup
+	cat >"$T/drive.py" <<-'END'
+		import fcntl, os, pty, select, signal, struct, sys, termios, time
+		tool, mount, way = sys.argv[1:]
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.environ["TERM"] = "xterm"
+		    if way == "plain": os.environ["NO_COLOR"] = "1"
+		    time.sleep(0.2)
+		    os.execv(tool, [tool, "top", mount, "--interval", "0.2"])
+		def size(rows, columns):
+		    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+		size(24, 80)
+		before = termios.tcgetattr(fd)
+		seen = b""
+		def until(what, after=0):
+		    global seen
+		    end = time.monotonic() + 60
+		    while what not in seen[after:]:
+		        assert time.monotonic() < end, (what, seen[-4000:])
+		        if select.select([fd], [], [], 1)[0]:
+		            try: seen += os.read(fd, 65536)
+		            except OSError: break
+		    assert what in seen[after:], (what, seen[-4000:])
+		until(b"q quit")
+		assert seen.count(b"\033[?1049h") == 1
+		assert b"\033[?25l" in seen and b"hit rate" in seen
+		assert (b"\033[7m" in seen) == (way != "plain")
+		size(12, 40)
+		at = len(seen)
+		until(b"\033[J", at)          # a frame that may be of the old size
+		at = len(seen)
+		until(b"\033[J\033[H", at)    # a whole one after it
+		frame = seen[at:].split(b"\033[H")[1].split(b"\033[J")[0]
+		at = len(seen)
+		if way == "plain": os.write(fd, b"q")
+		else: os.kill(pid, signal.SIGTERM)
+		until(b"\033[?1049l", at)
+		assert b"\033[?25h" in seen[at:]
+		end = time.monotonic() + 60
+		done, status = 0, 0
+		while not done:
+		    assert time.monotonic() < end
+		    done, status = os.waitpid(pid, os.WNOHANG)
+		    time.sleep(0.05)
+		assert status == 0, status
+		lines = frame.split(b"\r\n")
+		assert len(lines) <= 24, lines
+	END
+	python3 "$T/drive.py" "$OVERDRIVECTL" "$T/mnt" plain
+	python3 "$T/drive.py" "$OVERDRIVECTL" "$T/mnt" colour
+}
+
+# ------------------------------------------------------------------------- bench
+
+# Hot only: dropping caches would concern the whole machine.
+bench_setup() {
+	local i
+	need_fuse
+	requires jq python3
+	scratch
+	mkdir -p "$T/<src>/dir"
+	for i in $(seq 50); do
+		echo "$i" >"$T/<src>/dir/file$i"
+	done
+	head -c 9M /dev/zero >"$T/<src>/large"
+	find "$T/<src>" -printf '%p %s %T@ %C@\n' | sort >"$T/before"
+}
+
+bench_left_nothing() {
+	find "$T/<src>" -printf '%p %s %T@ %C@\n' | sort | cmp - "$T/before" || fail "the directory has changed"
+	! grep -qF "$T/<src>" /proc/self/mountinfo || fail "still mounted: $(grep -F "$T/<src>" /proc/self/mountinfo)"
+}
+
+test_bench() {
+	bench_setup
+	"$OVERDRIVECTL" bench "$T/<src>" --hot --quick --json --report "$T/report.html" >"$T/json" 2>"$T/err" ||
+		fail "exit status $?: $(cat "$T/err")"
+	jq -e '.files == 51 and .directories == 2 and .mount == null and .rows.tree.hot.gain > 0 and
+		(.rows.list.hot.native.rounds_s | length) == 3 and .rows.stream.hot.mounted.median_s > 0 and
+		.stream_bytes == 9 * 1048576 and (.rows.tree | has("cold") | not) and
+		.break_even == null and (.verdict | startswith("no verdict"))' "$T/json" >/dev/null ||
+		fail "$(cat "$T/json")"
+	python3 - "$T/report.html" <<-'END'
+		import re, sys, xml.etree.ElementTree as tree
+		text = open(sys.argv[1], encoding="utf-8").read()
+		assert text.startswith("<!DOCTYPE html>\n")
+		root = tree.fromstring(text.split("\n", 1)[1])
+		assert len(root.findall(".//svg")) >= 3
+		assert not re.search(r"https?:|\b(src|href)=|url\(|@import", text)
+		assert "<src>" in root.find(".//h1").text
+	END
+	"$OVERDRIVECTL" bench "$T/<src>" --hot --quick >"$T/text"
+	for word in native mounted tree stream 'Verdict: no verdict'; do
+		grep -qF "$word" "$T/text" || fail "no $word in $(cat "$T/text")"
+	done
+	[[ -z $(awk 'length > 100' "$T/text") ]] || fail "beyond 100 columns: $(cat "$T/text")"
+	bench_left_nothing
+}
+
+test_bench_refusals() {
+	bench_setup
+	refuses 2 --yes bench "$T/<src>" --quick
+	refuses 2 "No such file" bench "$T/nowhere" --hot
+	mkdir "$T/empty"
+	refuses 2 'no files' bench "$T/empty" --hot
+	refuses 1 'missing: DIR' bench
+	mkdir "$T/mnt"
+	od_mount "$T/<src>" "$T/mnt"
+	refuses 2 'is mounted by overdrive' bench "$T/mnt/dir" --hot
+	od_umount "$T/mnt"
+	bench_left_nothing
+}
+
+# Ended from outside, it takes its mount away.
+test_bench_ended() {
+	local pid status end
+	bench_setup
+	"$OVERDRIVECTL" bench "$T/<src>" --hot >"$T/out" 2>&1 </dev/null &
+	pid=$!
+	end=$((SECONDS + 60))
+	until grep -qF "$T/<src>" /proc/self/mountinfo || ! kill -0 "$pid" 2>/dev/null; do
+		((SECONDS < end)) || fail "never mounted: $(cat "$T/out")"
+		sleep 0.02
+	done
+	kill "$pid" 2>/dev/null || :
+	status=0
+	wait "$pid" || status=$?
+	# It may have been faster.
+	[[ $status == 0 || $status == 130 ]] || fail "exit status $status: $(cat "$T/out")"
+	bench_left_nothing
+}
+
 run_tests "$@"
