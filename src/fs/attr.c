@@ -174,6 +174,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	err = fs_reach(fs, node, &lease);
 	if (!err) {
 		err = change(req, node, lease.fd, attr, to_set, fi);
+		/* A file that has become setuid goes another way from its next open on. */
+		if (to_set & FUSE_SET_ATTR_MODE)
+			backing_drop(fs, node, false);
 		if (!err)
 			err = or_errno(statx(lease.fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
 					     TREE_STATX_MASK, &stx));

@@ -20,6 +20,7 @@ struct session;
 struct warm;
 struct walking;
 struct revalidate;
+struct kept;
 struct housekeeper;
 struct engine;
 
@@ -30,6 +31,7 @@ struct fs {
 	struct fuse_session *fuse;
 	struct session *session;
 	struct revalidate *revalidate;
+	struct kept *kept;
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	struct walking *walking; /* NULL: trees are not walked ahead */
@@ -92,8 +94,14 @@ struct fd_name fd_name(int fd);
 int fs_reopen(int fd, int flags);
 
 /* Opens and their data (open.c, backing.c). */
+bool backing_known(struct fs *fs, struct node *node);
 int backing_attach(struct fs *fs, struct node *node, struct openfile *of, int fd, bool real);
 void backing_detach(struct fs *fs, struct node *node, struct openfile *of);
+/* Lets go of a kept id (kept.h), and of any to come if the file is `deleted`. */
+void backing_drop(struct fs *fs, struct node *node, bool deleted);
+/* The same with the node's lock held: the id for backing_close() after it is let go, or 0. */
+int backing_release(struct node *node);
+void backing_close(struct fs *fs, int id);
 /* A descriptor of an open file for other than reading and writing; made when there is none. */
 int fs_file_fd(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi);
 /* pwritev2() until all is written or the filesystem says no: bytes, or -errno for none (data.c). */

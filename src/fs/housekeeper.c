@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 
 #include "fs/direct.h"
+#include "fs/kept.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
 #include "fs/walking.h"
@@ -26,8 +27,9 @@ struct housekeeper {
 static bool tick(struct fs *fs)
 {
 	bool cached = revalidate_tick(fs), walking = walking_tick(fs), moving = !direct_tick(fs);
+	bool kept = kept_tick(fs);
 
-	if (fdcache_sweep(fs->tree.fdcache) || cached || walking || moving)
+	if (fdcache_sweep(fs->tree.fdcache) || cached || walking || moving || kept)
 		return false;
 	malloc_trim(0); /* the C library would keep what millions of nodes left */
 	return true;

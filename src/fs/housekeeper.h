@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A thread for what is done once a second while the mount is in use: idle descriptors are closed
- * (they pin deleted files), cached files are looked at for changes behind the mount. It sleeps when
+ * (they pin deleted files) and kept backing ids, cached files are looked at for changes behind the mount. It sleeps when
  * there is nothing left to look after, until a request comes.
  */
 #pragma once

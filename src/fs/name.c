@@ -168,6 +168,7 @@ static void victim_deleted(struct fs *fs, struct victim *v)
 		return;
 	}
 	node_detach(fs->tree.nodes, v->node);
+	backing_drop(fs, v->node, true);
 	if (!S_ISREG(st.st_mode) || st.st_blocks <= PIN_MAX_BLOCKS || in_use(fs, v->node))
 		node_pin(fs->tree.nodes, v->node, &v->fd);
 }

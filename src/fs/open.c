@@ -112,8 +112,14 @@ static int open_node(fuse_req_t req, struct fs *fs, struct node *node, struct fu
 {
 	autoclose int fd = -1;
 	struct fd_lease lease;
-	int err = fs_reach(fs, node, &lease);
+	int err = node ? -EBADF : -ESTALE;
 
+	/* What was open a moment ago need not even be reached. */
+	if (node && !needs_real_open(fs, fi->flags) && backing_known(fs, node))
+		err = open_attach(fs, node, &fd, false, fi);
+	if (err != -EBADF)
+		return err;
+	err = fs_reach(fs, node, &lease);
 	if (err)
 		return err;
 	if (!needs_real_open(fs, fi->flags)) {
@@ -135,7 +141,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err = open_node(req, fs, node, fi);
 
 	/* Before the answer: after it the kernel may forget the node at any time. */
-	if (!err && fi->backing_id > 0 && !fi->direct_io && !flags_write(fi->flags))
+	if (!err && fi->backing_id > 0 && !fi->direct_io && !flags_write(fi->flags) &&
+	    openfile_get(fs->tree.openfiles, fi->fh)->large)
 		warming_opened(fs, node);
 	if (!err && !flags_write(fi->flags))
 		walking_opened(req, fs, node);

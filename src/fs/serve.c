@@ -13,6 +13,7 @@
 #include "fs/direct.h"
 #include "fs/guard.h"
 #include "fs/housekeeper.h"
+#include "fs/kept.h"
 #include "fs/mount.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
@@ -73,7 +74,8 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 	};
 	*source = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
 	fs->revalidate = revalidate_new();
-	if (!fs->revalidate)
+	fs->kept = kept_new();
+	if (!fs->revalidate || !fs->kept)
 		return -ENOMEM;
 	return tree_init(&fs->tree, descriptors);
 }
@@ -86,6 +88,7 @@ static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 	direct_stop(fs);
 	fs_mount_deinit(fs, mountpoint, failed);
 	revalidate_free(fs->revalidate);
+	kept_free(fs->kept);
 	tree_deinit(&fs->tree);
 	source_deinit(&fs->tree.source);
 	stats_deinit(&fs->stats);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "fs/kept.h"
 #include "fs/lookout.h"
 #include "stats/opname.h"
 #include "util/cleanup.h"
@@ -223,8 +224,8 @@ static void process(struct session *s, struct worker *w, size_t size)
 		debug_line(w, &h, elapsed);
 	if (h.opcode == OPCODE_INIT)
 		post(s->ready);
-	if (atomic_load_explicit(&s->dozing, memory_order_relaxed) &&
-	    atomic_exchange(&s->dozing, false))
+	/* In one order with what the request has left to look after (session_doze). */
+	if (atomic_load(&s->dozing) && atomic_exchange(&s->dozing, false))
 		post(s->wake);
 }
 
@@ -425,7 +426,7 @@ bool session_doze(struct session *s)
 {
 	atomic_store(&s->dozing, true);
 	/* A request may have come between the last look and the wish to be told. */
-	if (fdcache_count(s->fs->tree.fdcache) == 0)
+	if (fdcache_count(s->fs->tree.fdcache) == 0 && kept_count(s->fs->kept) == 0)
 		return true;
 	atomic_store(&s->dozing, false);
 	return false;

@@ -24,6 +24,11 @@ struct open_inode {
 	uint32_t writers; /* those of them that may write */
 	enum way way;
 	int backing_id; /* WAY_KERNEL, and WAY_DIRECT for mmap: FUSE's number for the backing file; 0: none */
+	uint32_t kept_at; /* the tick of the last close, for an id kept without opens (fs/kept.h) */
+	bool by_path;     /* the backing file is an O_PATH descriptor's: it counts as no open */
+	bool listed;      /* among the kept, and so not to be freed */
+	bool doomed;      /* deleted: nothing is to be kept of it */
+	bool large;       /* worth watching for a pattern, when it was registered */
 	int pin;        /* O_PATH descriptor of a deleted object that is still in use, or -1 */
 };
 
@@ -49,6 +54,7 @@ struct openfile {
 	bool direct_writes; /* `direct` is open for writing too */
 	uint8_t kept; /* descriptors that count against the table's limit */
 	bool writer;
+	bool large; /* as its inode's */
 	enum way way;
 	struct dirstream *dir;
 };

@@ -1,0 +1,170 @@
+#!/bin/bash
+# What makes requests cheap (kept backing ids, hand-overs, ways of waiting), seen from outside: that
+# nothing but time depends on it. No test here asserts a time.
+# shellcheck source=tests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+setup() { # [ARGS...]
+	need_fuse
+	requires python3
+	scratch
+	make_fs ext4 200M "$T/img"
+	mkdir "$T/img/src" "$T/mnt"
+	od_mount "$@" "$T/img/src" "$T/mnt"
+}
+
+# Polls until CMD succeeds, for a minute.
+eventually() { # CMD ARGS...
+	local end=$((SECONDS + 60))
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.2
+	done
+}
+
+free_blocks() { stat -f -c %f "$T/img"; }
+has_free() { # BLOCKS, give or take a few that the filesystem needs for itself
+	sync -f "$T/img"
+	(($(free_blocks) + 1024 >= $1))
+}
+
+# 64 MiB that have just been read through the mount, so that their backing id is kept.
+large_file() { # NAME
+	head -c 64M /dev/zero >"$T/img/src/$1"
+	sync -f "$T/img"
+	cmp "$T/img/src/$1" "$T/mnt/$1"
+}
+
+test_deleted() {
+	local before
+	setup
+	before=$(free_blocks)
+	large_file gone
+	rm "$T/mnt/gone"
+	# The first look may come before the filesystem has counted the blocks.
+	eventually has_free "$before" || fail "its space has not come back"
+}
+
+test_renamed_over() {
+	local before
+	setup
+	before=$(free_blocks)
+	large_file gone
+	echo new >"$T/mnt/new"
+	mv "$T/mnt/new" "$T/mnt/gone"
+	assert_eq "$(cat "$T/mnt/gone")" new "what the name holds now"
+	eventually has_free "$before" || fail "its space has not come back"
+}
+
+test_deleted_behind() {
+	local before
+	setup
+	before=$(free_blocks)
+	large_file gone
+	rm "$T/img/src/gone"
+	eventually has_free "$before" || fail "its space has not come back"
+}
+
+# Every mix of opens within the time that an id is kept.
+test_opens_mixed() {
+	setup
+	python3 - "$T/mnt" "$T/img/src" <<-'END'
+		import os, random, sys
+		mount, source = sys.argv[1:]
+		random.seed(7)
+		names = [f"f{i}" for i in range(4)]
+		content, held = {}, []
+		for n in names:
+		    content[n] = bytearray(b"begin of " + n.encode())
+		    with open(f"{source}/{n}", "wb") as f:
+		        f.write(content[n])
+		for step in range(3000):
+		    n = random.choice(names)
+		    path = f"{mount}/{n}"
+		    what = random.random()
+		    if what < 0.5:
+		        fd = os.open(path, os.O_RDONLY)
+		        assert os.pread(fd, 1 << 16, 0) == content[n], (step, n)
+		        if what < 0.1 and len(held) < 20:
+		            held.append((fd, n))
+		        else:
+		            os.close(fd)
+		    elif what < 0.7:
+		        fd = os.open(path, random.choice((os.O_RDWR, os.O_WRONLY)))
+		        at, data = random.randrange(4000), os.urandom(random.randrange(1, 500))
+		        os.pwrite(fd, data, at)
+		        if len(content[n]) < at + len(data):
+		            content[n].extend(bytes(at + len(data) - len(content[n])))
+		        content[n][at:at + len(data)] = data
+		        os.close(fd)
+		    elif what < 0.75:
+		        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+		        content[n] = bytearray()
+		        os.close(fd)
+		    elif what < 0.8:
+		        os.chmod(path, random.choice((0o644, 0o4755, 0o2755, 0o600)))
+		    elif what < 0.85:
+		        held = [(fd, m) for fd, m in held if m != n or os.close(fd)]
+		        os.unlink(path)
+		        content[n] = bytearray(b"made anew")
+		        with open(path, "wb") as f:
+		            f.write(content[n])
+		    elif held:
+		        fd, m = held.pop(random.randrange(len(held)))
+		        assert os.pread(fd, 1 << 16, 0) == content[m], (step, m, "held")
+		        os.close(fd)
+		for n in names:
+		    with open(f"{source}/{n}", "rb") as f:
+		        assert f.read() == content[n], n
+	END
+	od_umount "$T/mnt"
+}
+
+# A file that becomes setuid keeps the bit when root writes it, and loses it when others do.
+test_setuid() {
+	local where
+	setup
+	for where in "$T/img/src" "$T/mnt"; do
+		: >"$where/f"
+		chmod 666 "$where/f"
+		cat "$where/f"
+		chmod 4777 "$where/f"
+		cat "$where/f"
+		echo root >>"$where/f"
+		assert_eq "$(stat -c %a "$where/f")" 4777 "after root wrote"
+		cat "$where/f" >/dev/null
+		as_user sh -c "echo user >>'$where/f'"
+		assert_eq "$(stat -c %a "$where/f")" 777 "after a user wrote"
+		rm "$where/f"
+	done
+}
+
+# A kept id is no open file: a program that was read can be written, and the other way round.
+test_executable() {
+	local i
+	setup
+	for i in 1 2 3; do
+		cp /bin/true "$T/mnt/program"
+		cmp /bin/true "$T/mnt/program"
+		"$T/mnt/program" || fail "can't be run"
+		"$T/img/src/program" || fail "can't be run in SOURCE"
+		echo x >>"$T/mnt/program"
+		echo x >>"$T/img/src/program"
+	done
+}
+
+# More files than there are ids to be kept, over and over.
+test_many() {
+	local i
+	setup
+	mkdir "$T/img/src/d"
+	(cd "$T/img/src/d" && seq 6000 | xargs -n 1000 touch && echo text | tee f{1..50} >/dev/null)
+	for i in 1 2 3; do
+		assert_eq "$(cat "$T/mnt/d"/* | wc -c)" 250 "bytes in all, pass $i"
+	done
+	rm -r "$T/mnt/d"
+	[[ ! -e $T/img/src/d ]] || fail "not deleted"
+	od_umount "$T/mnt"
+}
+
+run_tests "$@"
