@@ -33,6 +33,7 @@ void options_init(struct options *o)
 		.prefetch = OPTION_PREFETCH_AUTO,
 		.backend = OPTION_BACKEND_AUTO,
 		.memory = OPTIONS_MEMORY_AUTO,
+		.wake = OPTION_WAKE_AUTO,
 	};
 }
 

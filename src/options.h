@@ -50,6 +50,14 @@ enum option_backend {
 #define OPTIONS_MEMORY_MIN	(4ull << 20)
 #define OPTIONS_MEMORY_MAX	(128ull << 30)
 
+/* How to wait for requests (fs/wake.h). */
+enum option_wake {
+	OPTION_WAKE_AUTO,
+	OPTION_WAKE_SLEEP,
+	OPTION_WAKE_SPIN,
+	OPTION_WAKE_QOS,
+};
+
 #define OPTIONS_TIMEOUT_AUTO	(-1.0)		/* not said: the default, or longer if exclusive */
 #define OPTIONS_TIMEOUT_DEFAULT	1.0		/* seconds */
 #define OPTIONS_TIMEOUT_MAX	31536000.0	/* seconds: a year */
@@ -101,6 +109,7 @@ struct options {
 	enum option_prefetch prefetch;
 	enum option_backend backend;
 	uint64_t memory;			/* bytes, or OPTIONS_MEMORY_AUTO */
+	enum option_wake wake;
 };
 
 enum option_type {

@@ -27,6 +27,14 @@ static const char *const passthrough_choices[] = {
 	NULL,
 };
 
+static const char *const wake_choices[] = {
+	[OPTION_WAKE_AUTO] = "auto",
+	[OPTION_WAKE_SLEEP] = "sleep",
+	[OPTION_WAKE_SPIN] = "spin",
+	[OPTION_WAKE_QOS] = "qos",
+	NULL,
+};
+
 #define FLAG(g, n, field, value, h) \
 	{ .name = (n), .type = OPTION_FLAG, .group = OPTION_GROUP_##g, \
 	  .target = offsetof(struct options, field), .set = (value), .help = (h) }
@@ -60,6 +68,8 @@ static const struct option_def table[] = {
 	       "hand hot files to the kernel where it can"),
 	CHOICE(OWN, "prefetch", prefetch, prefetch_choices,
 	       "fetch ahead of who reads cold files, trees in order"),
+	CHOICE(OWN, "wake", wake, wake_choices,
+	       "wait for requests asleep, or awake while they come"),
 
 	FLAG(FUSE, "allow_other", allow_other, OPTION_ON, "every user may enter (root: default)"),
 	FLAG(FUSE, "allow_root", allow_root, OPTION_ON, "only root and who mounts may enter"),

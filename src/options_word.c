@@ -16,6 +16,7 @@ static_assert(sizeof(enum option_atime) == sizeof(int), "enum is not an int");
 static_assert(sizeof(enum option_passthrough) == sizeof(int), "enum is not an int");
 static_assert(sizeof(enum option_prefetch) == sizeof(int), "enum is not an int");
 static_assert(sizeof(enum option_backend) == sizeof(int), "enum is not an int");
+static_assert(sizeof(enum option_wake) == sizeof(int), "enum is not an int");
 
 int parse_fail(struct parse *p, const char *format, ...)
 {

@@ -21,6 +21,7 @@ struct warm;
 struct walking;
 struct revalidate;
 struct kept;
+struct latency;
 struct housekeeper;
 struct engine;
 
@@ -32,6 +33,7 @@ struct fs {
 	struct session *session;
 	struct revalidate *revalidate;
 	struct kept *kept;
+	struct latency *latency; /* NULL: CPUs go idle as they like */
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	struct walking *walking; /* NULL: trees are not walked ahead */

@@ -14,6 +14,7 @@
 #include "fs/guard.h"
 #include "fs/housekeeper.h"
 #include "fs/kept.h"
+#include "fs/latency.h"
 #include "fs/mount.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
@@ -89,6 +90,7 @@ static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 	fs_mount_deinit(fs, mountpoint, failed);
 	revalidate_free(fs->revalidate);
 	kept_free(fs->kept);
+	latency_free(fs->latency);
 	tree_deinit(&fs->tree);
 	source_deinit(&fs->tree.source);
 	stats_deinit(&fs->stats);
@@ -178,6 +180,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 		log_line(LOG_WARNING, "atime goes as SOURCE's own mount has it: %s",
 			 strerror(-result));
 	direct_start(fs);
+	fs->latency = latency_new(o->wake);
 	result = fs_mount(fs, c->mountpoint, err, err_size);
 	if (result)
 		return result;
@@ -192,6 +195,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 		return EXIT_SYSTEM;
 	}
 	fs->housekeeper = housekeeper_new(fs);
+	latency_start(fs->latency);
 	control_loop(c);
 	c->tell(c->argument, SERVE_ENDED);
 	fs->housekeeper = housekeeper_free(fs->housekeeper);

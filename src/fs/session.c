@@ -2,14 +2,15 @@
 #include "fs/session.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "fs/kept.h"
 #include "fs/lookout.h"
+#include "fs/receive.h"
 #include "stats/opname.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -26,16 +27,7 @@
 #define IDLE_WORKERS 8u /* kept ready; more go away when they find nothing to do */
 #define STACK_BYTES (256u << 10)
 
-/* The kernel's struct fuse_in_header (uapi fuse.h), and what stands before a WRITE's data. */
-struct in_header {
-	uint32_t len, opcode;
-	uint64_t unique, nodeid;
-	uint32_t uid, gid, pid;
-	uint16_t total_extlen, padding;
-};
 #define OPCODE_INIT 26
-#define WRITE_HEADER (sizeof(struct in_header) + 40)
-#define PAGE 4096u
 
 struct session {
 	struct fs *fs;
@@ -47,20 +39,13 @@ struct session {
 	_Atomic int error;
 	_Atomic bool dozing; /* the housekeeper wants to hear of the next request */
 	struct lookout lookout;
+	struct receive receive; /* the leader's */
 	int done, ready, wake; /* eventfds */
 	pthread_mutex_t lock; /* guards `workers` and `spare` */
 	struct worker *workers; /* all there ever were; those not running are spare */
 	struct worker *spare[MAX_WORKERS];
 	unsigned spares;
 };
-
-/* A thread's own worker: libfuse's handlers get no argument of ours but the file system. */
-static _Thread_local struct worker *self;
-
-struct worker *worker_self(void)
-{
-	return self;
-}
 
 static bool try_lead(struct session *s)
 {
@@ -164,24 +149,6 @@ static void end(struct session *s, int error)
 	futex_wake(&s->lead, MAX_WORKERS);
 }
 
-/* One request from the kernel. Bytes, 0 when the mount is gone, -errno for an unusable one. */
-static ssize_t receive(struct session *s, struct worker *w)
-{
-	for (;;) {
-		ssize_t n = read(fuse_session_fd(s->fs->fuse), w->in, WORKER_MAX_DATA + PAGE);
-
-		if (n >= (ssize_t)sizeof(struct in_header))
-			return n;
-		if (n >= 0)
-			return -EIO;
-		if (errno == ENODEV) /* unmounted, or aborted by fusectl */
-			return 0;
-		/* ENOENT: the request was interrupted before we had it. */
-		if (errno != ENOENT && errno != EINTR && errno != EAGAIN)
-			return -errno;
-	}
-}
-
 static void post(int eventfd)
 {
 	uint64_t one = 1;
@@ -190,7 +157,7 @@ static void post(int eventfd)
 		log_line(LOG_ERR, "eventfd: %s", strerror(errno));
 }
 
-static void debug_line(const struct worker *w, const struct in_header *h, uint64_t ns)
+static void debug_line(const struct worker *w, const struct request_header *h, uint64_t ns)
 {
 	log_line(LOG_DEBUG, "%llu %s node %llx uid %u pid %u: %s, %llu us%s",
 		 (unsigned long long)h->unique, opname(h->opcode), (unsigned long long)h->nodeid,
@@ -198,19 +165,15 @@ static void debug_line(const struct worker *w, const struct in_header *h, uint64
 		 w->leading ? "" : ", handed over");
 }
 
-static void process(struct session *s, struct worker *w, size_t size)
+/* Returns when it was done. */
+static uint64_t process(struct session *s, struct worker *w, size_t size, uint64_t start)
 {
 	/* A copy: the buffer is the handler's. */
-	struct in_header h = *(struct in_header *)(void *)w->in;
+	struct request_header h = *(struct request_header *)(void *)w->in;
 	struct fuse_buf buf = {.mem = w->in, .size = size};
-	uint64_t start = clock_ns(), elapsed;
+	uint64_t elapsed;
 
-	w->err = 0;
-	atomic_store_explicit(&w->unique, h.unique, memory_order_relaxed);
-	atomic_store_explicit(&w->nodeid, h.nodeid, memory_order_relaxed);
-	atomic_store_explicit(&w->opcode, h.opcode, memory_order_relaxed);
-	atomic_store_explicit(&w->pid, h.pid, memory_order_relaxed);
-	atomic_store_explicit(&w->started_ns, start, memory_order_release);
+	worker_begins(w, &h, start);
 	fuse_session_process_buf(s->fs->fuse, &buf);
 	creds_rest(&w->creds);
 	elapsed = clock_ns() - start;
@@ -227,6 +190,7 @@ static void process(struct session *s, struct worker *w, size_t size)
 	/* In one order with what the request has left to look after (session_doze). */
 	if (atomic_load(&s->dozing) && atomic_exchange(&s->dozing, false))
 		post(s->wake);
+	return start + elapsed;
 }
 
 /* Receives and answers until the worker is not needed any more. */
@@ -234,15 +198,19 @@ static void serve(struct session *s, struct worker *w)
 {
 	/* Who started the worker has counted it as idle, so that nobody starts another meanwhile. */
 	for (w->leading = wait_for_lead(s); w->leading; w->leading = w->leading || take_lead(s)) {
+		uint64_t time;
 		ssize_t n;
 
 		atomic_store_explicit(&s->leader, w->tid, memory_order_relaxed);
-		n = receive(s, w);
+		n = receive_request(&s->receive, w->tid, w->in, WORKER_IN_ROOM,
+				    sizeof(struct request_header), &time);
 		if (n <= 0) {
 			end(s, (int)n);
 			return;
 		}
-		process(s, w, (size_t)n);
+		time = process(s, w, (size_t)n, time);
+		if (w->leading)
+			s->receive.done = time;
 		if (fuse_session_exited(s->fs->fuse)) {
 			end(s, 0);
 			return;
@@ -267,7 +235,7 @@ static void *worker_main(void *argument)
 	struct session *s = w->session;
 	int err;
 
-	self = w;
+	worker_is(w);
 	w->leading = false;
 	w->section = 0;
 	w->tid = gettid();
@@ -290,39 +258,6 @@ static void *worker_main(void *argument)
 	return NULL;
 }
 
-static char *map_pages(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-#define IN_BYTES (WORKER_MAX_DATA + 3 * PAGE)
-
-static struct worker *worker_new(struct session *s)
-{
-	struct worker *w = calloc(1, sizeof(*w));
-	char *in = map_pages(IN_BYTES), *out = map_pages(WORKER_MAX_DATA);
-
-	if (w)
-		w->stats = stats_block_new(&s->fs->stats);
-	if (!w || !in || !out || !w->stats) {
-		if (in)
-			munmap(in, IN_BYTES);
-		if (out)
-			munmap(out, WORKER_MAX_DATA);
-		free(w);
-		return NULL;
-	}
-	w->session = s;
-	w->out = out;
-	w->in = in + PAGE - WRITE_HEADER; /* a WRITE's data begins at a page */
-	w->next = s->workers;
-	s->workers = w;
-	return w;
-}
-
 /* Starts a thread with a spare worker, or a new one. 0 or -errno. */
 static int worker_spawn(struct session *s)
 {
@@ -335,7 +270,12 @@ static int worker_spawn(struct session *s)
 	if (s->spares)
 		w = s->spare[--s->spares];
 	else if (atomic_load(&s->threads) < MAX_WORKERS)
-		w = worker_new(s);
+		w = worker_new(s, &s->fs->stats);
+	if (w && !w->listed) {
+		w->listed = true;
+		w->next = s->workers;
+		s->workers = w;
+	}
 	pthread_mutex_unlock(&s->lock);
 	if (!w)
 		return -EAGAIN;
@@ -378,9 +318,7 @@ struct session *session_free(struct session *s)
 		struct worker *w = s->workers;
 
 		s->workers = w->next;
-		munmap(w->in - (PAGE - WRITE_HEADER), IN_BYTES);
-		munmap(w->out, WORKER_MAX_DATA);
-		free(w);
+		worker_free(w);
 	}
 	if (s->done >= 0)
 		close(s->done);
@@ -396,8 +334,16 @@ struct session *session_free(struct session *s)
 int session_start(struct session *s)
 {
 	static const struct lookout_calls calls = {leader_waits, hand_over};
+	cpu_set_t cpus;
 	int err = lookout_start(&s->lookout, &calls, s);
 
+	s->receive = (struct receive){
+		.fd = fuse_session_fd(s->fs->fuse),
+		.proc = s->fs->tree.source.proc,
+		.latency = s->fs->latency,
+	};
+	wake_init(&s->receive.wake, s->fs->options->wake,
+		  sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1);
 	if (err) {
 		log_line(LOG_WARNING, "requests are handed over at once: %s", strerror(-err));
 		err = 0;
@@ -456,18 +402,8 @@ void session_log_in_flight(struct session *s)
 	unsigned count = 0;
 
 	pthread_mutex_lock(&s->lock);
-	for (struct worker *w = s->workers; w; w = w->next) {
-		uint64_t start = atomic_load_explicit(&w->started_ns, memory_order_acquire);
-
-		if (!start)
-			continue;
-		count++;
-		log_line(LOG_NOTICE, "in flight for %llu ms: %s node %llx pid %u unique %llu",
-			 (unsigned long long)(now > start ? now - start : 0) / 1000000,
-			 opname(atomic_load(&w->opcode)),
-			 (unsigned long long)atomic_load(&w->nodeid), atomic_load(&w->pid),
-			 (unsigned long long)atomic_load(&w->unique));
-	}
+	for (struct worker *w = s->workers; w; w = w->next)
+		count += worker_log_in_flight(w, now);
 	pthread_mutex_unlock(&s->lock);
 	log_line(LOG_NOTICE, "%u requests in flight, %u threads", count, session_threads(s));
 }

@@ -17,15 +17,25 @@
 
 struct session;
 
+/* The kernel's struct fuse_in_header (uapi fuse.h). */
+struct request_header {
+	uint32_t len, opcode;
+	uint64_t unique, nodeid;
+	uint32_t uid, gid, pid;
+	uint16_t total_extlen, padding;
+};
+
 /* Bytes of data in one request or reply: the kernel's default limit of 256 pages. */
 #define WORKER_MAX_DATA (1u << 20)
+#define WORKER_IN_ROOM (WORKER_MAX_DATA + 4096)
 
 struct worker {
 	struct session *session;
 	struct worker *next;
 	struct creds creds;
 	struct stats_block *stats;
-	char *in;  /* requests are received here */
+	bool listed; /* the session's */
+	char *in;  /* requests are received here: WORKER_IN_ROOM bytes */
 	char *out; /* WORKER_MAX_DATA bytes for a reply, page-aligned */
 	bool leading;
 	uint64_t section; /* 0, or what might wait since then (lookout.h); `leading` is unsure then */
@@ -35,6 +45,17 @@ struct worker {
 	_Atomic uint64_t started_ns, unique, nodeid;
 	_Atomic uint32_t opcode, pid;
 };
+
+/* NULL without memory. Counts in a block of its own in stats. */
+struct worker *worker_new(struct session *session, struct stats *stats);
+void worker_free(struct worker *worker);
+
+/* The calling thread's is this one from now on. */
+void worker_is(struct worker *worker);
+/* Notes what it is about to do. */
+void worker_begins(struct worker *worker, const struct request_header *request, uint64_t now);
+/* Logs what it is doing, if anything; how many requests that is. Any thread may ask. */
+unsigned worker_log_in_flight(struct worker *worker, uint64_t now);
 
 /* The calling thread's worker; every handler runs in one. */
 struct worker *worker_self(void);

@@ -4,13 +4,13 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-setup() { # [ARGS...]
+setup() {
 	need_fuse
 	requires python3
 	scratch
 	make_fs ext4 200M "$T/img"
 	mkdir "$T/img/src" "$T/mnt"
-	od_mount "$@" "$T/img/src" "$T/mnt"
+	od_mount "$T/img/src" "$T/mnt"
 }
 
 # Polls until CMD succeeds, for a minute.
