@@ -5,11 +5,14 @@
 #include "policy.h"
 #include "probe/device.h"
 #include "probe/host.h"
+#include "probe/wakeup.h"
 
 struct probe_report {
 	const char *dir;		/* as asked for */
 	const struct device *device;
 	const struct host *host;
+	struct wakeup wakeup;
+	char wake[200]; /* what is made of that */
 	struct policy_model model;
 	/* What happens to a large cold file of a program that is new, or known to read in order. */
 	struct policy_verdict unknown, in_order;

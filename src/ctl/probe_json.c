@@ -130,6 +130,21 @@ static void print_verdict(const char *name, const struct policy_verdict *v)
 	printf("},");
 }
 
+static void print_wakeup(const struct probe_report *r)
+{
+	const struct wakeup *w = &r->wakeup;
+
+	printf("\"wakeup\":{");
+	number("plain_ns", w->plain_ns, w->plain_ns);
+	putchar(',');
+	number("held_ns", w->held_ns, w->held_ns);
+	printf(",\"virtual\":%s,", w->machine == WAKEUP_VIRTUAL      ? "true"
+				   : w->machine == WAKEUP_BARE_METAL ? "false"
+								      : "null");
+	string("advice", r->wake);
+	printf("},");
+}
+
 void probe_print_json(const struct probe_report *r)
 {
 	const struct device *d = r->device;
@@ -150,6 +165,7 @@ void probe_print_json(const struct probe_report *r)
 	print_direct(&d->direct);
 	print_measured(&d->measured);
 	print_host(r->host);
+	print_wakeup(r);
 	printf("\"missing\":[");
 	for (unsigned i = 0; i < d->note_count; i++) {
 		printf("%s", i ? "," : "");

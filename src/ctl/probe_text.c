@@ -118,6 +118,7 @@ void probe_print_text(const struct probe_report *r)
 	print_direct(&d->direct);
 	print_measured(&d->measured);
 	print_host(r->host, d->stack_depth);
+	line("waking up", "%s", r->wake);
 	for (unsigned i = 0; i < d->note_count; i++)
 		line(i ? "" : "missing", "%s", d->notes[i]);
 	printf("\n%s\n", r->sentence);

@@ -183,8 +183,8 @@ enum wakeup_advice wakeup_advise(const struct wakeup *w, char why[200])
 	char figures[100];
 
 	if (!w->plain_ns || !w->held_ns) {
-		snprintf(why, 200, "not known what it gains to keep CPUs from idling%s%s",
-			 w->error ? ": " : "", w->error ? strerror(w->error) : "");
+		snprintf(why, 200, "not known what it gains to keep CPUs from idling: %s",
+			 w->error ? strerror(w->error) : "not measured, or they are busy");
 		return WAKEUP_NOTHING;
 	}
 	snprintf(figures, sizeof(figures), "a wake-up and its answer take %.1f us, %.1f with %s at %d",
