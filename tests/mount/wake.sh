@@ -29,7 +29,7 @@ eventually() { # CMD ARGS...
 }
 
 served() { # MODE
-	local i pids
+	local i pids=()
 	setup -o "wake=$1"
 	# In step, so that the next request comes while it is looked for, and with pauses between.
 	for i in 1 2 3; do
@@ -41,8 +41,8 @@ served() { # MODE
 	# Several programs at once.
 	for i in {0..7}; do
 		cat "$T/mnt/d"/* "$T/mnt/copy/f$i" >"$T/out.$i" &
+		pids+=($!)
 	done
-	mapfile -t pids < <(jobs -p | tail -n 8)
 	wait "${pids[@]}"
 	for i in {0..7}; do
 		cmp "$T/out.$i" <(cat "$T/img/src/d"/* "$T/img/src/d/f$i")
