@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 
+#include "io/engine.h"
 #include "prefetch/fetch.h"
 #include "prefetch/walker.h"
 #include "probe/pressure.h"
@@ -74,6 +75,11 @@ static bool in_memory(unsigned long filesystem)
 	return filesystem == TMPFS_MAGIC || filesystem == RAMFS_MAGIC;
 }
 
+static bool past_the_page_cache(const struct fs *fs)
+{
+	return fs->engine && engine_ops(fs->engine) != &io_buffered_ops;
+}
+
 void walking_start(struct fs *fs)
 {
 	enum option_prefetch said = fs->options->prefetch;
@@ -82,6 +88,7 @@ void walking_start(struct fs *fs)
 		.bytes = memory(fs->options),
 		.threads = threads(),
 		.always = said == OPTION_PREFETCH_TREE,
+		.no_contents = past_the_page_cache(fs),
 		.prepare = prepare,
 		.argument = fs,
 	};

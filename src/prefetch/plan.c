@@ -33,6 +33,11 @@ struct plan *plan_new(uint64_t bytes, bool always)
 	return p;
 }
 
+void plan_leave_contents(struct plan *p)
+{
+	p->no_contents = true;
+}
+
 struct plan *plan_free(struct plan *p)
 {
 	if (p)
@@ -71,7 +76,7 @@ bool plan_ask_content(struct plan *p, struct walk *w, struct spot at, struct gue
 	struct slot *s = &p->slot[at.slot];
 	struct guess *g;
 
-	if (p->unused >= p->limit)
+	if (p->unused >= p->limit || p->no_contents)
 		return false;
 	g = plan_guess(out, GUESS_CONTENT, at.slot, s->gen, s->folder);
 	if (!g)

@@ -63,6 +63,8 @@ struct plan_counters {
  * NULL without memory. */
 struct plan *plan_new(uint64_t bytes, bool always);
 struct plan *plan_free(struct plan *plan);
+/* Nobody reads through SOURCE's page cache: no contents are guessed. */
+void plan_leave_contents(struct plan *plan);
 
 /* A program opened a directory. True: `node` is part of a guess (or of the plan) from here on. */
 bool plan_opendir(struct plan *plan, const struct who *who, uint64_t ino, uint64_t node,

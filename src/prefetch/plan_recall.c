@@ -89,7 +89,7 @@ void plan_recall(struct plan *p, const struct who *who, const struct recall_file
 	const struct recall_file *next[ROOM];
 	unsigned n;
 
-	if (plan_asleep(p))
+	if (plan_asleep(p) || p->no_contents)
 		return;
 	note_used(p, file->ino);
 	if (!p->recall)

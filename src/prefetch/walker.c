@@ -173,6 +173,8 @@ struct walker *walker_new(const struct walker_config *config)
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->work, NULL);
 	w->plan = plan_new(config->bytes, config->always);
+	if (w->plan && config->no_contents)
+		plan_leave_contents(w->plan);
 	w->queue = calloc(QUEUE, sizeof(*w->queue));
 	w->thread = calloc(config->threads, sizeof(*w->thread));
 	if (w->plan && w->queue && w->thread)

@@ -16,6 +16,7 @@ struct walker_config {
 	uint64_t bytes;		 /* that guesses may hold in memory until they are used */
 	unsigned threads;
 	bool always;		 /* also where all is in memory already: for tests */
+	bool no_contents;	 /* nobody reads through SOURCE's page cache */
 	void (*prepare)(void *); /* run in each thread before it works: identity */
 	void *argument;
 };
