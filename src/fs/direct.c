@@ -222,9 +222,12 @@ static int read_range(struct fs *fs, int fd, bool direct, struct range wide,
 	return 0;
 }
 
-/* Answers, unless Direct IO is refused. Returns bytes or -errno; -EINVAL with direct: unanswered. */
+/*
+ * Answers, unless Direct IO is refused. refuses: the file that has refused it, if there are bytes.
+ * Returns bytes or -errno; -EINVAL with direct: unanswered.
+ */
 static ssize_t try_read(fuse_req_t req, struct fs *fs, int fd, bool direct, struct range wanted,
-			struct range wide)
+			struct range wide, struct openfile *refuses)
 {
 	struct engine_piece pieces[READ_PIECES];
 	struct iovec iov[READ_PIECES] = {0};
@@ -237,6 +240,8 @@ static ssize_t try_read(fuse_req_t req, struct fs *fs, int fd, bool direct, stru
 		return 0;
 	}
 	n = gather(pieces, count, wanted, iov);
+	if (refuses && n > 0) /* before the answer: the file may be closed after it */
+		refused(fs, refuses, -EINVAL);
 	if (n >= 0) {
 		count_bytes(fs, direct, IO_READ, (size_t)n);
 		fuse_reply_iov(req, iov, (int)count);
@@ -283,13 +288,13 @@ void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		reply_err(req, err);
 		return;
 	}
-	if (align > 1 && try_read(req, fs, of->direct, true, wanted, wide) != -EINVAL)
+	if (align > 1 && try_read(req, fs, of->direct, true, wanted, wide, NULL) != -EINVAL)
 		return;
 	fd = fs_file_fd(fs, ino, fi);
 	if (fd < 0)
 		reply_err(req, fd);
-	else if (try_read(req, fs, fd, false, wanted, wanted) > 0 && align > 1)
-		refused(fs, of, -EINVAL); /* not for what it is asked, as beyond the largest file */
+	else /* not for what is asked amiss, as beyond the largest file */
+		try_read(req, fs, fd, false, wanted, wanted, align > 1 ? of : NULL);
 }
 
 /* The whole or the rest, through SOURCE's page cache or as the program's descriptor has it. */
