@@ -62,6 +62,9 @@ skip() { # MSG...
 	exit 77
 }
 
+# This test takes its time.
+long() { [[ ${OVERDRIVE_LONG:-0} != 0 ]] || skip "only with --long"; }
+
 assert_eq() { # GOT WANTED [MSG...]
 	[[ $1 == "$2" ]] || {
 		echo "# ${FUNCNAME[1]}:${BASH_LINENO[0]}: ${*:3}" >&2

@@ -8,7 +8,7 @@
 # sshfs, without a network: instead of ssh it runs the server itself.
 test_sshfs() {
 	local i server=/usr/lib/openssh/sftp-server
-	[[ ${OVERDRIVE_LONG-} ]] || skip "only with --long"
+	long
 	setup
 	requires sshfs
 	[[ -x $server ]] || skip "no $server"

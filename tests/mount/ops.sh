@@ -158,8 +158,6 @@ test_full_xfs_no_passthrough() { long && full xfs 320M full-off -o passthrough=o
 test_full_btrfs() { long && full btrfs 128M full; }
 test_full_btrfs_no_passthrough() { long && full btrfs 128M full-off -o passthrough=off; }
 
-long() { [[ ${OVERDRIVE_LONG:-0} != 0 ]] || skip "only with --long"; }
-
 # EDQUOT. (ext4's and xfs's quotas can't be had here: no QFMT_V2, no XFS_QUOTA.)
 test_quota_btrfs() {
 	local dir

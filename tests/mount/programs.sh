@@ -491,7 +491,7 @@ fio_on() { # FS root|user
 }
 
 test_fio_ext4() { fio_on ext4 root; }
-test_fio_xfs() { fio_on xfs root; }
+test_fio_xfs() { long; fio_on xfs root; }
 
 # -------------------------------------------------------------------- python
 
@@ -615,7 +615,7 @@ work_python() {
 }
 
 test_python_ext4() { requires python3; on ext4 root python; }
-test_python_xfs() { requires python3; on xfs root python; }
+test_python_xfs() { long; requires python3; on xfs root python; }
 test_python_own() { requires python3; own ext4 python; }
 
 # ------------------------------------------------- coreutils and their friends
@@ -734,7 +734,7 @@ work_scripts() {
 }
 
 test_copies_ext4() { on ext4 root copies; }
-test_copies_xfs() { on xfs root copies; }
+test_copies_xfs() { long; on xfs root copies; }
 test_copies_user() { on ext4 user copies; }
 test_scripts_ext4() { on ext4 root scripts; }
 
@@ -761,7 +761,7 @@ du_on() { # FS
 }
 
 test_du_ext4() { du_on ext4; }
-test_du_xfs() { du_on xfs; }
+test_du_xfs() { long; du_on xfs; }
 
 # ------------------------------------------------------- one large directory
 
@@ -794,9 +794,9 @@ work_delete() {
 }
 
 test_rm_ext4() { on ext4 root rm; }
-test_rm_xfs() { on xfs root rm; }
+test_rm_xfs() { long; on xfs root rm; }
 test_delete_ext4() { on ext4 root delete; }
-test_delete_xfs() { on xfs root delete; }
+test_delete_xfs() { long; on xfs root delete; }
 test_delete_user() { on ext4 user delete; }
 
 # ---------------------------------------------------------- several processes
@@ -873,7 +873,7 @@ work_stamps() {
 }
 
 test_stamps_ext4() { requires python3; on ext4 root stamps; }
-test_stamps_xfs() { requires python3; on xfs root stamps; }
+test_stamps_xfs() { long; requires python3; on xfs root stamps; }
 test_stamps_own() { requires python3; own ext4 stamps; }
 
 # Four processes count in one file, each holding its lock.
@@ -961,9 +961,9 @@ work_logs() {
 test_flock_ext4() { on ext4 root flock; }
 test_flock_user() { on ext4 user flock; }
 test_maildir_ext4() { on ext4 root maildir; }
-test_maildir_xfs() { on xfs root maildir; }
+test_maildir_xfs() { long; on xfs root maildir; }
 test_logs_ext4() { on ext4 root logs; }
-test_logs_xfs() { on xfs root logs; }
+test_logs_xfs() { long; on xfs root logs; }
 test_logs_own() { own ext4 logs; }
 
 run_tests "$@"

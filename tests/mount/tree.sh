@@ -259,7 +259,7 @@ test_overlay() {
 
 # A directory that is larger than what is kept of it.
 test_many_entries() {
-	[[ ${OVERDRIVE_LONG:-0} == 1 ]] || skip "--long only"
+	long
 	need_root
 	need_fuse
 	requires python3 jq
