@@ -18,19 +18,11 @@
 
 #include "ctl/warm.h"
 #include "util/cleanup.h"
+#include "util/dirent.h"
 
 #define PIECE	  (1u << 20) /* what is larger is shared out */
 #define LIST_SIZE (64u << 10)
 #define SHOWN_ERRORS 10
-
-/* What getdents64 fills in (man 2 getdents). */
-struct dirent_record {
-	uint64_t ino;
-	int64_t next;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
 
 struct worker {
 	struct warm_job *job;
@@ -163,17 +155,12 @@ static void do_file(struct worker *w, struct warm_item *item, int path_fd, uint6
 		atomic_fetch_add(&w->job->counts.files, 1);
 }
 
-static bool is_dots(const char *name)
-{
-	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
-}
-
 static void do_entry(struct worker *w, struct warm_dir *dir, const struct dirent_record *r,
 		     struct warm_list *dirs)
 {
 	struct warm_item *item;
 
-	if (is_dots(r->name))
+	if (is_dot(r->name))
 		return;
 	if (r->type != DT_REG && r->type != DT_DIR && r->type != DT_UNKNOWN) {
 		atomic_fetch_add(&w->job->counts.skipped, 1);

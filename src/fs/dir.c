@@ -11,15 +11,7 @@
 #include "fs/ops.h"
 #include "fs/walking.h"
 #include "util/cleanup.h"
-
-/* What getdents64 fills in (man 2 getdents). */
-struct dirent_record {
-	uint64_t ino;
-	int64_t next;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
+#include "util/dirent.h"
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -110,11 +102,6 @@ struct listing {
 	char *out;
 	size_t size, used;
 };
-
-static bool is_dot(const char *name)
-{
-	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
-}
 
 /*
  * With attributes, for an entry whose inode is in memory. Others go out bare: reading an inode that

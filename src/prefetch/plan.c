@@ -292,15 +292,20 @@ bool plan_open(struct plan *p, const struct who *who, uint64_t ino, uint64_t siz
 	       (w->whole + w->part < 8 || (p->slot[at.slot].opens & 7) == 0);
 }
 
+static void note_heat(struct plan *p, bool hot)
+{
+	p->hot = hot ? p->hot + 1 : 0;
+	if (p->hot >= HOT && !p->always)
+		p->asleep = true;
+}
+
 void plan_listed(struct plan *p, uint32_t i, uint32_t gen, struct folder *f, bool hot, uint64_t now,
 		 struct guesses *out)
 {
 	struct slot *s = &p->slot[i];
 	struct walk *w;
 
-	p->hot = hot ? p->hot + 1 : 0;
-	if (p->hot >= HOT && !p->always)
-		p->asleep = true;
+	note_heat(p, hot);
 	if (s->state != SLOT_ASKED || s->gen != gen || !f) {
 		if (s->state == SLOT_ASKED && s->gen == gen)
 			s->state = SLOT_FAILED;
@@ -345,13 +350,6 @@ bool plan_wants(struct plan *p, const struct guess *g)
 	if (s->gen != g->gen || s->state == SLOT_FREE)
 		return false;
 	return g->kind != GUESS_CONTENT || !(g->folder->entries[g->index].state & ENTRY_OPENED);
-}
-
-static void note_heat(struct plan *p, bool hot)
-{
-	p->hot = hot ? p->hot + 1 : 0;
-	if (p->hot >= HOT && !p->always)
-		p->asleep = true;
 }
 
 void plan_fetched(struct plan *p, const struct guess *g, uint32_t pages, bool hot)

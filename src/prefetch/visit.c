@@ -9,15 +9,7 @@
 
 #include "prefetch/fetch.h"
 #include "util/cleanup.h"
-
-/* What getdents64 fills in (man 2 getdents). */
-struct dirent_record {
-	uint64_t ino;
-	int64_t next;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
+#include "util/dirent.h"
 
 #define BUFFER 32768
 #define PAGE   4096u
@@ -83,11 +75,6 @@ static int enter(struct tree *t, const struct guess *g, struct fd_lease *lease, 
 	*node = child.node->id;
 	fdcache_put(t->fdcache, child.node->id, child.fd, lease);
 	return 0;
-}
-
-static bool is_dot(const char *name)
-{
-	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
 /* False without memory. */
