@@ -87,20 +87,24 @@ static void reply_whose(fuse_req_t req)
 	fuse_reply_ioctl(req, 0, &whose, sizeof(whose));
 }
 
-/* Bytes that the ioctl writes to and reads from its argument; false: not one of those we pass on.
- * The classic ones say long and mean int. */
+/*
+ * Bytes that the ioctl writes to and reads from its argument; false: not one of those we pass on.
+ * The classic ones say long and mean int.
+ *
+ * What changes something must be one that the kernel knows by this very number, so that it has
+ * checked the caller: we may set any flag of any file. FS_IOC32_SETFLAGS it hands on unchecked (and
+ * turns it into FS_IOC_SETFLAGS where a 32-bit program means it).
+ */
 static bool known_ioctl(unsigned int cmd, size_t *in, size_t *out)
 {
 	*in = *out = 0;
 	switch (cmd) {
 	case FS_IOC_GETFLAGS:
 	case FS_IOC_GETVERSION:
-	case FS_IOC32_GETFLAGS:
 	case FS_IOC32_GETVERSION:
 		*out = sizeof(int);
 		return true;
 	case FS_IOC_SETFLAGS:
-	case FS_IOC32_SETFLAGS:
 		*in = sizeof(int);
 		return true;
 	case FS_IOC_FSGETXATTR:
@@ -116,16 +120,7 @@ static bool known_ioctl(unsigned int cmd, size_t *in, size_t *out)
 
 static unsigned long native_command(unsigned int cmd)
 {
-	switch (cmd) {
-	case FS_IOC32_GETFLAGS:
-		return FS_IOC_GETFLAGS;
-	case FS_IOC32_SETFLAGS:
-		return FS_IOC_SETFLAGS;
-	case FS_IOC32_GETVERSION:
-		return FS_IOC_GETVERSION;
-	default:
-		return cmd;
-	}
+	return cmd == FS_IOC32_GETVERSION ? FS_IOC_GETVERSION : cmd;
 }
 
 static void pass_on(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, struct fuse_file_info *fi,

@@ -190,6 +190,17 @@ static void flags_fsx(struct ops *o)
 	TRY(o, ioctl(open("f", O_PATH), FS_IOC_FSGETXATTR, &x));
 }
 
+/* A 64-bit program may use the 32-bit one's number, by which nobody checks who asks. */
+static void flags_32(struct ops *o, const char *path)
+{
+	int fd = ops_open(o, path, O_RDONLY);
+	long flags[2] = { FS_IMMUTABLE_FL };
+
+	TRY(o, ioctl(fd, FS_IOC32_SETFLAGS, flags));
+	TRY(o, ioctl(fd, FS_IOC32_GETFLAGS, flags));
+	close(fd);
+}
+
 static void foreign_flags(struct ops *o, void *arg)
 {
 	(void)arg;
@@ -199,6 +210,10 @@ static void foreign_flags(struct ops *o, void *arg)
 	TRY(o, ops_set_flags("own", FS_IMMUTABLE_FL, 0));
 	TRY(o, ops_set_flags("own", FS_APPEND_FL, 0));
 	say_flags(o, "own", "own");
+	flags_32(o, "f");
+	flags_32(o, "own");
+	flags_32(o, "fixed");
+	flags_32(o, ".");
 	TRY(o, open("fixed", O_RDWR));
 	TRY(o, unlink("fixed"));
 }
