@@ -434,7 +434,7 @@ _run_one() { # FUNCTION, in a subshell
 
 # Run the tests named (without test_), or all in the order of the file.
 run_tests() { # [NAME...]
-	local tests name status failed=0
+	local tests name status begin failed=0
 	if (($#)); then
 		tests=("${@/#/test_}")
 	else
@@ -450,10 +450,12 @@ run_tests() { # [NAME...]
 	for name in "${tests[@]}"; do
 		: >"$_reason"
 		echo "# == $name" >&2
+		begin=$SECONDS
 		# Not in a condition: that would switch set -e off inside.  stdout
 		# is for the results only.
 		(_run_one "$name") >&2
 		status=$?
+		echo "# took $((SECONDS - begin)) s" >&2
 		case $status in
 		0) echo "ok ${name#test_}" ;;
 		77) echo "skip ${name#test_} # $(cat "$_reason")" ;;

@@ -527,6 +527,7 @@ test_in_place_over_its_libraries() {
 		# The copies of others' mounts here would keep their daemons alive.
 		awk '/ - fuse.overdrive / { print $5 }' /proc/self/mountinfo | tac |
 			while read -r mp; do umount -l "$(printf %b "${mp//\\/\\0}")"; done
+		newest() { pgrep -n -x overdrive --ns $$ --nslist mnt; } # of this namespace
 		"$OVERDRIVE" /usr </dev/null
 		ls /usr/bin >"$T/names"
 		find /usr/lib -xdev >"$T/found"
@@ -536,7 +537,7 @@ test_in_place_over_its_libraries() {
 		gcc --version | head -n 1
 		gcc -o "$T/seven" "$T/seven.c"
 		"$T/seven" || [ $? = 7 ]
-		pid=$(pgrep -n -x overdrive)
+		pid=$(newest)
 		kill -USR1 "$pid"
 		echo 3 >/proc/sys/vm/drop_caches
 		ls -lR /usr/share/zoneinfo >"$T/listed"
@@ -557,7 +558,7 @@ test_in_place_over_its_libraries() {
 		gone "$pid"
 		ls /usr/bin | cmp - "$T/names"
 		"$OVERDRIVE" /usr </dev/null
-		pid=$(pgrep -n -x overdrive)
+		pid=$(newest)
 		ls /usr/bin | cmp - "$T/names"
 		umount -l /usr
 		gone "$pid"

@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# Sourced by tests/run: a function lint_NAME is a case of its own; what it prints is shown if it fails.
+# The builds are in build-test, $tmp is a directory for whatever is needed.
+
+lint_shellcheck() {
+	local files
+	mapfile -t files < <(find . \( -path './build*' -o -path ./subprojects -o -path ./.git \) -prune \
+		-o -type f -size -200k -exec grep -lE -m 1 '^#!/bin/(ba)?sh|^# shellcheck shell=' {} +)
+	# Not its advice on style, which grows with each release.
+	shellcheck --severity=warning "${files[@]}"
+}
+
+# Each header compiles alone, with the flags of the program's main.c.
+lint_headers() {
+	local flags bad=0 header
+	mapfile -t flags < <(jq -r '[.[] | select(.file | endswith("src/main.c"))][0].command' \
+		build-test/compile_commands.json | xargs -n 1 | grep -E '^-([ID]|isystem|std)')
+	((${#flags[@]})) || return
+	for header in $(find src -name '*.h' | sort); do
+		(cd build-test && gcc "${flags[@]}" -Wall -Wextra -Werror -fsyntax-only \
+			-include "../$header" -x c /dev/null) || bad=1
+	done
+	return "$bad"
+}
+
+# libfuse stays in src/fs, and liburing behind its one backend.
+lint_includes() {
+	local bad
+	bad=$(grep -rnE '^\s*#\s*include\s*<(fuse[^>]*)>' src | grep -v '^src/fs/'
+		grep -rnE '^\s*#\s*include\s*<liburing' src | grep -v '^src/io/ring\.c:')
+	[[ -z $bad ]] || { echo "$bad"; return 1; }
+}
+
+# Each operation has a scenario, and each scenario that is named there is one.
+lint_coverage() {
+	local dir=tests/mount/ops missing
+	missing=$(sed -n 's/^\t\.\([a-z_]*\) = op_.*/\1/p' src/fs/ops.c | sort -u |
+		comm -23 - <(sed 's/^#.*//; s/ .*//' "$dir/coverage" | sort -u)
+		sed '/^#/d' "$dir/coverage" | cut -d' ' -f3- | xargs -n 1 | sort -u |
+			comm -23 - <(build-test/tests/mount/ops/ops --list | cut -d' ' -f2 | sort -u))
+	[[ -z $missing ]] || { echo "not covered, or no scenario: $missing"; return 1; }
+}
+
+lint_install() {
+	# shellcheck disable=SC2154 # tmp
+	DESTDIR=$tmp/dest meson install -C build-test --skip-subprojects --no-rebuild || return
+	find "$tmp/dest" -type f
+	[[ -x $tmp/dest/usr/local/bin/overdrive && -x $tmp/dest/usr/local/bin/overdrivectl ]] &&
+		[[ -z $(find "$tmp/dest" -name '*fuse3*') ]]
+}
