@@ -116,6 +116,9 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 			err = or_errno(linkat(AT_FDCWD, fd_name(lease.fd).text, p.lease.fd, name,
 					      AT_SYMLINK_FOLLOW));
 	}
+	fs_rest();
+	if (!err)
+		tree_copied_up(&p.fs->tree, fs_node(p.fs, ino), lease.fd);
 	tree_return(&p.fs->tree, &lease);
 	reply_made(req, &p, name, err);
 }
@@ -136,12 +139,13 @@ static bool in_use(struct fs *fs, struct node *node)
 	return used;
 }
 
-static void victim_find(struct fs *fs, int directory, const char *name, struct victim *v)
+static void victim_find(struct fs *fs, struct node *parent, int directory, const char *name,
+			struct victim *v)
 {
 	v->node = NULL;
 	v->fd = source_open_child(directory, name, false);
 	if (v->fd >= 0)
-		v->node = tree_known(&fs->tree, v->fd);
+		v->node = tree_known(&fs->tree, parent, name, v->fd);
 }
 
 /*
@@ -160,7 +164,8 @@ static void victim_deleted(struct fs *fs, struct victim *v)
 	fdcache_drop(fs->tree.fdcache, v->node->id);
 	if (fstat(v->fd, &st) < 0)
 		return;
-	if (!S_ISDIR(st.st_mode) && st.st_nlink) { /* it has other names, which we may not know */
+	/* It has other names, which we may not know. */
+	if (!S_ISDIR(st.st_mode) && st.st_nlink && !tree_by_place(&fs->tree, v->node)) {
 		struct fd_lease lease;
 
 		fdcache_put(fs->tree.fdcache, v->node->id, steal_fd(&v->fd), &lease);
@@ -194,7 +199,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int
 		reply_err(req, err);
 		return;
 	}
-	victim_find(p.fs, p.lease.fd, name, &victim);
+	victim_find(p.fs, p.node, p.lease.fd, name, &victim);
 	fs_as_caller(req);
 	err = or_errno(unlinkat(p.lease.fd, name, flags));
 	fs_rest();
@@ -213,6 +218,21 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, AT_REMOVEDIR);
 }
 
+/* What is about to be renamed, where its node is known by its place. */
+static void mover_find(struct parent *from, const char *name, struct victim *v)
+{
+	*v = (struct victim){.fd = -1};
+	if (from->fs->tree.source.breaks_links)
+		victim_find(from->fs, from->node, from->lease.fd, name, v);
+}
+
+static void mover_done(struct fs *fs, struct victim *v, bool moved)
+{
+	if (v->node && moved)
+		tree_copied_up(&fs->tree, v->node, v->fd);
+	victim_done(fs, v, false);
+}
+
 /* Without handles, a node's place is the way to it: it follows the rename. */
 static void follow(struct fs *fs, struct node *parent, int directory, const char *name)
 {
@@ -220,7 +240,7 @@ static void follow(struct fs *fs, struct node *parent, int directory, const char
 
 	if (fs->tree.source.by_handle)
 		return;
-	victim_find(fs, directory, name, &moved);
+	victim_find(fs, parent, directory, name, &moved);
 	if (moved.node)
 		node_moved(fs->tree.nodes, moved.node, parent, name);
 	victim_done(fs, &moved, false);
@@ -229,15 +249,20 @@ static void follow(struct fs *fs, struct node *parent, int directory, const char
 static int do_rename(fuse_req_t req, struct parent *from, const char *name, struct parent *to,
 		     const char *new_name, unsigned flags)
 {
-	struct victim victim = {.fd = -1};
+	struct victim mover, victim = {.fd = -1}, other = {.fd = -1};
 	int err;
 
-	if (!(flags & RENAME_EXCHANGE))
-		victim_find(to->fs, to->lease.fd, new_name, &victim);
+	mover_find(from, name, &mover);
+	if (flags & RENAME_EXCHANGE)
+		mover_find(to, new_name, &other);
+	else
+		victim_find(to->fs, to->node, to->lease.fd, new_name, &victim);
 	atomic_fetch_add(&to->fs->tree.renames_begun, 1);
 	fs_as_caller(req);
 	err = or_errno(renameat2(from->lease.fd, name, to->lease.fd, new_name, flags));
 	fs_rest();
+	mover_done(to->fs, &mover, !err);
+	mover_done(to->fs, &other, !err);
 	if (!err)
 		follow(to->fs, to->node, to->lease.fd, new_name);
 	if (!err && (flags & RENAME_EXCHANGE))

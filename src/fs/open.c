@@ -130,6 +130,8 @@ static int open_node(fuse_req_t req, struct fs *fs, struct node *node, struct fu
 		}
 	}
 	fd = real_open(req, lease.fd, fi->flags);
+	if (fd >= 0 && flags_write(fi->flags))
+		tree_copied_up(&fs->tree, node, lease.fd);
 	tree_return(&fs->tree, &lease);
 	return fd < 0 ? fd : open_attach(fs, node, &fd, true, fi);
 }

@@ -32,6 +32,51 @@ void identity_by_number(dev_t device, ino_t inode, uint64_t birth, struct identi
 	memcpy(id->bytes, number, sizeof(number));
 }
 
+#define PLACED UINT64_MAX /* where numbers have a birth, which on overlayfs is a type (tree.c) */
+
+void identity_by_place(uint64_t parent, const char *name, struct identity *id)
+{
+	uint64_t h = 14695981039346656037ull; /* FNV-1a */
+	uint64_t number[3] = {parent, 0, PLACED};
+
+	for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+		h = (h ^ *c) * 1099511628211ull;
+	number[1] = h;
+	id->length = sizeof(number);
+	id->type = IDENTITY_BY_NUMBER;
+	memcpy(id->bytes, number, sizeof(number));
+}
+
+bool identity_is_placed(const struct identity *id)
+{
+	uint64_t number[3];
+
+	if (id->type != IDENTITY_BY_NUMBER || id->length != sizeof(number))
+		return false;
+	memcpy(number, id->bytes, sizeof(number));
+	return number[2] == PLACED;
+}
+
+#ifndef AT_HANDLE_FID
+#define AT_HANDLE_FID 0x200 /* uapi linux/fcntl.h since 6.6 */
+#endif
+/* struct ovl_fh, fs/overlayfs/overlayfs.h: three bytes to align, version, magic, length, flags. */
+#define OVL_FILEID_V1 0xf8
+#define OVL_FH_MAGIC 0xfb
+#define OVL_FH_FLAG_PATH_UPPER 0x04
+
+bool identity_from_lower(int fd)
+{
+	union handle_buffer b = {.handle = {.handle_bytes = MAX_HANDLE_SZ}};
+	int mount_id;
+
+	if (name_to_handle_at(fd, "", &b.handle, &mount_id, AT_EMPTY_PATH | AT_HANDLE_FID) < 0)
+		return false;
+	return b.handle.handle_type == OVL_FILEID_V1 && b.handle.handle_bytes > 6 &&
+	       b.handle.f_handle[4] == OVL_FH_MAGIC &&
+	       !(b.handle.f_handle[6] & OVL_FH_FLAG_PATH_UPPER);
+}
+
 int identity_open(int root, const struct identity *id, int flags)
 {
 	union handle_buffer b;

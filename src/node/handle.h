@@ -28,6 +28,17 @@ int identity_of(int directory, const char *name, struct identity *id);
 /* birth, in ns, tells an inode from an earlier one of the same number; 0 where there is none. */
 void identity_by_number(dev_t device, ino_t inode, uint64_t birth, struct identity *id);
 
+/*
+ * The identity of a lower layer's hard link on an overlayfs without an index: its numbers are all
+ * its names', but each name is an inode of its own and becomes another file when it is copied up.
+ */
+void identity_by_place(uint64_t parent, const char *name, struct identity *id);
+bool identity_is_placed(const struct identity *id);
+
+/* Of an object on overlayfs, by an O_PATH descriptor: it is not in the upper layer, or has been
+ * copied there since this inode came into memory. False where the kernel (< 6.6) can't tell. */
+bool identity_from_lower(int fd);
+
 /* Opens what a handle names, below the mount of root (a real descriptor, not O_PATH). */
 int identity_open(int root, const struct identity *id, int flags);
 

@@ -2,6 +2,7 @@
 #include "node/source.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -10,9 +11,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include "node/handle.h"
+#include "probe/mountinfo.h"
+#include "probe/sysfile.h"
 #include "util/cleanup.h"
 
 /* The clone would otherwise be a peer of SOURCE's mount, and mounts made there would show in it. */
@@ -67,6 +71,30 @@ static bool handles_work(int root)
 	return fd >= 0;
 }
 
+/*
+ * fs/overlayfs: a hard link of a lower layer stays one file only with an index, or where nothing
+ * can be copied up. The options say `index` only where it isn't what the module would do.
+ */
+static bool breaks_links(const struct source *s, int proc)
+{
+	char value[PATH_MAX], index[4] = "N";
+	const struct mount_entry *e;
+	struct mountinfo m;
+	bool breaks = false;
+
+	if (s->filesystem != OVERLAYFS_SUPER_MAGIC)
+		return false;
+	if (mountinfo_init(&m, proc, "self/mountinfo") == 0) {
+		e = mountinfo_by_dev(&m, major(s->device), minor(s->device));
+		sys_line(AT_FDCWD, "/sys/module/overlay/parameters/index", index, sizeof(index));
+		if (e && strstr(e->options, "upperdir="))
+			breaks = mount_option(e, "index", false, value, sizeof(value))
+				 ? strcmp(value, "off") == 0 : index[0] != 'Y';
+	}
+	mountinfo_deinit(&m);
+	return breaks;
+}
+
 static int describe(struct source *s)
 {
 	struct statfs fs;
@@ -110,6 +138,7 @@ int source_open(struct source *s, const struct kernel *k, const char *path, char
 		snprintf(err, err_size, "/proc: %s; overdrive needs it mounted", strerror(errno));
 		return result;
 	}
+	s->breaks_links = breaks_links(s, s->proc);
 	/* A FUSE daemon may forget what a handle names (GlusterFS: files seemed to shrink). */
 	s->by_handle = s->filesystem != FUSE_SUPER_MAGIC && handles_work(s->root);
 	return 0;

@@ -26,6 +26,7 @@ struct source {
 	bool by_handle;  /* objects are reopened by file handle */
 	unsigned long flags; /* ST_* of SOURCE's own mount */
 	unsigned long filesystem; /* f_type */
+	bool breaks_links; /* overlayfs that copies up, without an index: see identity_by_place() */
 };
 
 /*

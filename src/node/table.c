@@ -99,16 +99,23 @@ static bool node_is(const struct node *n, uint32_t hash, const struct identity *
 	       memcmp(identity_bytes(n), id->bytes, id->length) == 0;
 }
 
-void node_identity(const struct node *n, struct identity *id)
-{
-	id->length = n->length;
-	id->type = n->handle_type;
-	memcpy(id->bytes, identity_bytes(n), n->length);
-}
-
 static struct shard *shard_of(struct node_table *t, uint32_t hash)
 {
 	return &t->shard[hash % SHARDS];
+}
+
+/* Its shard, locked. Only node_rename() ever changes the hash. */
+static struct shard *lock_shard(struct node_table *t, const struct node *n)
+{
+	for (;;) {
+		uint32_t hash = n->hash;
+		struct shard *s = shard_of(t, hash);
+
+		pthread_mutex_lock(&s->lock);
+		if (n->hash == hash)
+			return s;
+		pthread_mutex_unlock(&s->lock);
+	}
 }
 
 /* The low bits choose the shard, the ones above them the bucket. */
@@ -249,13 +256,50 @@ static void unhash(struct node_table *t, struct shard *s, struct node *n)
 		resize(t, s, s->buckets / 4);
 }
 
+void node_identity(struct node_table *t, const struct node *n, struct identity *id)
+{
+	struct shard *s = lock_shard(t, n);
+
+	id->length = n->length;
+	id->type = n->handle_type;
+	memcpy(id->bytes, identity_bytes(n), n->length);
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool node_rename(struct node_table *t, struct node *n, const struct identity *id)
+{
+	uint32_t hash = identity_hash(id);
+	struct shard *s = lock_shard(t, n), *to = shard_of(t, hash);
+	bool free_name;
+
+	/* Two shards at once, in order; n may have been renamed, or detached, before both are held. */
+	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_lock(s < to ? &s->lock : &to->lock);
+	if (s != to)
+		pthread_mutex_lock(s < to ? &to->lock : &s->lock);
+	free_name = shard_of(t, n->hash) == s && n->hashed && n->length == id->length &&
+		    !find(t, hash, id);
+	if (free_name) {
+		unhash(t, s, n);
+		n->hash = hash;
+		memcpy(n->identity.near, id->bytes, id->length);
+		chain(t, to, n, slab_index(n->id));
+		n->hashed = true;
+		to->count++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (s != to)
+		pthread_mutex_unlock(&to->lock);
+	return free_name;
+}
+
 void node_detach(struct node_table *t, struct node *n)
 {
-	struct shard *s = shard_of(t, n->hash);
+	struct shard *s;
 
 	if (n->id == NODE_ROOT_ID)
 		return;
-	pthread_mutex_lock(&s->lock);
+	s = lock_shard(t, n);
 	unhash(t, s, n);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -263,10 +307,9 @@ void node_detach(struct node_table *t, struct node *n)
 /* Drops counts; true when the node is now unreachable and its memory is the caller's to free. */
 static bool drop_counts(struct node_table *t, struct node *n, uint64_t lookups)
 {
-	struct shard *s = shard_of(t, n->hash);
+	struct shard *s = lock_shard(t, n);
 	bool gone;
 
-	pthread_mutex_lock(&s->lock);
 	n->lookups -= lookups < n->lookups ? lookups : n->lookups;
 	gone = n->lookups == 0;
 	if (gone)
@@ -292,72 +335,13 @@ void node_forget(struct node_table *t, struct node *n, uint64_t lookups)
 
 void node_hold(struct node_table *t, struct node *n)
 {
-	struct shard *s = shard_of(t, n->hash);
+	struct shard *s;
 
 	if (n->id == NODE_ROOT_ID)
 		return;
-	pthread_mutex_lock(&s->lock);
+	s = lock_shard(t, n);
 	n->lookups++;
 	pthread_mutex_unlock(&s->lock);
-}
-
-struct node *node_ref_parent(struct node_table *t, struct node *n)
-{
-	struct node *parent = NULL;
-
-	/* While the place is there, so is its parent: a place holds a count. */
-	node_lock(t, n);
-	if (n->place)
-		parent = node_get(t, n->place->parent);
-	if (parent)
-		node_hold(t, parent);
-	node_unlock(t, n);
-	return parent;
-}
-
-static bool lies_below(struct node_table *t, struct node *n, const struct node *above)
-{
-	struct node *at = n;
-	bool below = n == above;
-
-	node_hold(t, at);
-	while (!below && at && at->id != NODE_ROOT_ID) {
-		struct node *parent = node_ref_parent(t, at);
-
-		node_forget(t, at, 1);
-		at = parent;
-		below = at == above;
-	}
-	if (at)
-		node_forget(t, at, 1);
-	return below;
-}
-
-void node_moved(struct node_table *t, struct node *n, struct node *parent, const char *name)
-{
-	struct place *place, *old;
-
-	if (n->handle_type != IDENTITY_BY_NUMBER ||
-	    (n->type == S_IFDIR && lies_below(t, parent, n)))
-		return;
-	node_lock(t, n);
-	old = n->place;
-	if (old && old->parent == parent->id && strcmp(old->name, name) == 0) {
-		node_unlock(t, n);
-		return;
-	}
-	place = malloc(sizeof(*place) + strlen(name) + 1);
-	if (place) {
-		place->parent = parent->id;
-		strcpy(place->name, name);
-		n->place = place;
-		node_hold(t, parent);
-	}
-	node_unlock(t, n);
-	if (place && old) {
-		node_forget(t, node_get(t, old->parent), 1);
-		free(old);
-	}
 }
 
 void node_pin(struct node_table *t, struct node *n, int *fd)

@@ -36,7 +36,8 @@ struct node {
 	_Atomic uint64_t version;   /* of the content that FUSE's page cache holds; 0: none */
 	struct open_inode *open;    /* while it is open or pinned; guarded by node_lock() */
 	struct place *place;        /* NULL with handles */
-	uint32_t next, hash;        /* chain of the shard's bucket: slab index + 1, 0 ends */
+	uint32_t next;              /* chain of the shard's bucket: slab index + 1, 0 ends */
+	_Atomic uint32_t hash;
 	uint16_t type;              /* S_IFMT bits */
 	int16_t handle_type;
 	uint8_t length;
@@ -82,7 +83,10 @@ void node_moved(struct node_table *table, struct node *node, struct node *parent
  */
 void node_pin(struct node_table *table, struct node *node, int *fd);
 
-void node_identity(const struct node *node, struct identity *id);
+void node_identity(struct node_table *table, const struct node *node, struct identity *id);
+/* A node by number (or place) gets another number. False: another node has it, or its name is gone
+ * already; nothing was changed. */
+bool node_rename(struct node_table *table, struct node *node, const struct identity *id);
 
 /* One of a few striped locks: guards node->open, node->place and what they point to. */
 void node_lock(struct node_table *table, const struct node *node);

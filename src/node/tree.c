@@ -2,9 +2,7 @@
 #include "node/tree.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -61,6 +59,12 @@ static uint64_t birth_of(const struct tree *t, const struct statx *stx)
 	return (uint64_t)stx->stx_btime.tv_sec * NSEC_PER_SEC + stx->stx_btime.tv_nsec;
 }
 
+void tree_number(const struct tree *t, const struct statx *stx, struct identity *id)
+{
+	identity_by_number(makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino,
+			   birth_of(t, stx), id);
+}
+
 static int identify(const struct tree *t, int fd, const struct statx *stx, struct identity *id)
 {
 	if (t->source.by_handle) {
@@ -69,9 +73,76 @@ static int identify(const struct tree *t, int fd, const struct statx *stx, struc
 		if (err != -EOPNOTSUPP && err != -EOVERFLOW)
 			return err;
 	}
-	identity_by_number(makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino,
-			   birth_of(t, stx), id);
+	tree_number(t, stx, id);
 	return 0;
+}
+
+/* True: the node's own descriptor, if it is at hand, has what stx is of. */
+static bool is_object(struct tree *t, struct node *n, const struct statx *stx)
+{
+	struct fd_lease lease;
+	struct statx own;
+	bool same;
+
+	if (tree_reach(t, n, false, &lease) != 0)
+		return false;
+	same = statx(lease.fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &own) == 0 &&
+	       own.stx_ino == stx->stx_ino && own.stx_dev_minor == stx->stx_dev_minor &&
+	       own.stx_dev_major == stx->stx_dev_major;
+	tree_return(t, &lease);
+	return same;
+}
+
+static bool may_be_link(const struct tree *t, const struct node *parent, const struct statx *stx)
+{
+	return t->source.breaks_links && parent && !S_ISDIR(stx->stx_mode);
+}
+
+/*
+ * Where overlayfs breaks hard links. Natively each name of a lower layer's file is an inode of its
+ * own, all with the same number, which gets a number of its own when it is copied up. So such a
+ * node goes by its place until then. What is known by its number is never such a file: those of a
+ * lower layer don't change.
+ */
+static struct node *link_known(struct tree *t, struct node *parent, const char *name, int fd,
+			       const struct statx *stx, struct identity *id)
+{
+	struct node *n = node_ref_known(t->nodes, id);
+	struct identity place;
+
+	if (n)
+		return n;
+	identity_by_place(parent->id, name, &place);
+	n = node_ref_known(t->nodes, &place);
+	if (stx->stx_nlink > 1 && identity_from_lower(fd)) {
+		*id = place;
+		return n;
+	}
+	if (n && is_object(t, n, stx) && node_rename(t->nodes, n, id))
+		return n;
+	if (n)
+		node_forget(t->nodes, n, 1);
+	return NULL;
+}
+
+bool tree_by_place(struct tree *t, struct node *n)
+{
+	struct identity id;
+
+	if (!t->source.breaks_links || n->handle_type != IDENTITY_BY_NUMBER)
+		return false;
+	node_identity(t->nodes, n, &id);
+	return identity_is_placed(&id);
+}
+
+void tree_copied_up(struct tree *t, struct node *n, int fd)
+{
+	struct identity id;
+	struct statx stx;
+
+	if (tree_by_place(t, n) && statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) == 0 &&
+	    identify(t, fd, &stx, &id) == 0)
+		node_rename(t->nodes, n, &id);
 }
 
 int tree_adopt(struct tree *t, struct node *parent, const char *name, int fd, struct child *c)
@@ -84,7 +155,13 @@ int tree_adopt(struct tree *t, struct node *parent, const char *name, int fd, st
 	err = identify(t, fd, &c->stx, &id);
 	if (err)
 		return err;
-	c->node = node_ref(t->nodes, &id, c->stx.stx_mode, parent, name);
+	c->node = NULL;
+	if (may_be_link(t, parent, &c->stx))
+		c->node = link_known(t, parent, name, fd, &c->stx, &id);
+	if (c->node)
+		node_moved(t->nodes, c->node, parent, name);
+	else
+		c->node = node_ref(t->nodes, &id, c->stx.stx_mode, parent, name);
 	c->fd = fd;
 	return c->node ? 0 : -ENOMEM;
 }
@@ -105,7 +182,7 @@ int tree_lookup(struct tree *t, struct node *parent, int directory, const char *
 	return err;
 }
 
-struct node *tree_known(struct tree *t, int fd)
+struct node *tree_known(struct tree *t, struct node *parent, const char *name, int fd)
 {
 	struct identity id;
 	struct statx stx;
@@ -113,151 +190,7 @@ struct node *tree_known(struct tree *t, int fd)
 	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, &stx) < 0 ||
 	    identify(t, fd, &stx, &id) != 0)
 		return NULL;
+	if (may_be_link(t, parent, &stx))
+		return link_known(t, parent, name, fd, &stx, &id);
 	return node_ref_known(t->nodes, &id);
-}
-
-/* One step of the way down: opens the node below its parent and makes sure that it still is it. */
-static int step_down(struct tree *t, struct node *n, int parent_fd)
-{
-	char name[NAME_MAX + 1] = "";
-	struct identity found, wanted;
-	struct statx stx;
-	int fd;
-
-	node_lock(t->nodes, n);
-	if (n->place)
-		strncpy(name, n->place->name, NAME_MAX);
-	node_unlock(t->nodes, n);
-	fd = source_open_child(parent_fd, name, false);
-	if (fd < 0)
-		return fd == -ENOENT ? -ESTALE : fd;
-	node_identity(n, &wanted);
-	if (statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) == 0) {
-		identity_by_number(makedev(stx.stx_dev_major, stx.stx_dev_minor), stx.stx_ino,
-				   birth_of(t, &stx), &found);
-		if (found.length == wanted.length &&
-		    memcmp(found.bytes, wanted.bytes, found.length) == 0)
-			return fd;
-	}
-	close(fd);
-	return -ESTALE;
-}
-
-/*
- * The tree may be deeper than any path, but not endless: two moves behind the mount can make places
- * point at each other until the next look-up.
- */
-#define MAX_DEPTH 65536u
-
-/* The nodes from one up to an ancestor whose descriptor is at hand, each counted. */
-struct climb {
-	struct node **node;
-	size_t depth, room;
-};
-
-static int climb_push(struct climb *c, struct node *n)
-{
-	if (c->depth == MAX_DEPTH)
-		return -ESTALE;
-	if (c->depth == c->room) {
-		size_t room = c->room ? c->room * 2 : 16;
-		struct node **more = realloc(c->node, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		c->node = more;
-		c->room = room;
-	}
-	c->node[c->depth++] = n;
-	return 0;
-}
-
-/* n is counted; the count goes into the climb, or is dropped. */
-static int climb(struct tree *t, struct node *n, struct climb *c, struct fd_lease *lease)
-{
-	while (tree_reach(t, n, false, lease) != 0) {
-		int err = climb_push(c, n);
-
-		if (err) {
-			node_forget(t->nodes, n, 1);
-			return err;
-		}
-		n = node_ref_parent(t->nodes, n);
-		if (!n)
-			return -ESTALE;
-	}
-	node_forget(t->nodes, n, 1);
-	return 0;
-}
-
-/* Without handles: down from the nearest ancestor whose descriptor is at hand. n is counted. */
-static int walk_down(struct tree *t, struct node *n, struct fd_lease *lease)
-{
-	struct climb c = {0};
-	int err = climb(t, n, &c, lease);
-
-	while (!err && c.depth) {
-		struct node *next = c.node[--c.depth];
-		int fd = step_down(t, next, lease->fd);
-
-		tree_return(t, lease);
-		if (fd < 0)
-			err = fd;
-		else
-			fdcache_put(t->fdcache, next->id, fd, lease);
-		node_forget(t->nodes, next, 1);
-	}
-	while (c.depth)
-		node_forget(t->nodes, c.node[--c.depth], 1);
-	free(c.node);
-	return err;
-}
-
-static int reach_by_place(struct tree *t, struct node *n, struct fd_lease *lease)
-{
-	unsigned done, begun;
-	int err;
-
-	/* A rename through the mount changes the name first and the place a moment later. */
-	do {
-		done = atomic_load(&t->renames_done);
-		node_hold(t->nodes, n);
-		err = walk_down(t, n, lease);
-		begun = atomic_load(&t->renames_begun);
-		if (err == -ESTALE && begun != done)
-			sched_yield();
-	} while (err == -ESTALE && begun != done);
-	return err;
-}
-
-int tree_reach(struct tree *t, struct node *n, bool wait, struct fd_lease *lease)
-{
-	struct identity id;
-	int fd = -1;
-
-	*lease = FD_LEASE_NONE;
-	if (n->id == NODE_ROOT_ID) {
-		lease->fd = t->source.root;
-		return 0;
-	}
-	if (fdcache_get(t->fdcache, n->id, lease))
-		return 0;
-	node_lock(t->nodes, n);
-	if (n->open)
-		fd = n->open->pin;
-	node_unlock(t->nodes, n);
-	if (fd >= 0) { /* stays until the node is forgotten, so it needs no count */
-		lease->fd = fd;
-		return 0;
-	}
-	if (!wait)
-		return -EAGAIN;
-	if (n->handle_type == IDENTITY_BY_NUMBER)
-		return reach_by_place(t, n, lease);
-	node_identity(n, &id);
-	fd = identity_open(t->source.root, &id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	fdcache_put(t->fdcache, n->id, fd, lease);
-	return 0;
 }

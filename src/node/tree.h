@@ -56,7 +56,17 @@ int tree_lookup(struct tree *tree, struct node *parent, int directory, const cha
 int tree_adopt(struct tree *tree, struct node *parent, const char *name, int fd,
 	       struct child *child);
 
-/* The node of an open object, if the kernel knows it: counted, or NULL. */
-struct node *tree_known(struct tree *tree, int fd);
+/* The node of an open object, of this name below parent, if the kernel knows it: counted, or NULL. */
+struct node *tree_known(struct tree *tree, struct node *parent, const char *name, int fd);
+
+/* The node is one name of several that are no longer one file once overlayfs has copied it up. */
+bool tree_by_place(struct tree *tree, struct node *node);
+
+/* Something that makes overlayfs copy the node's file up has succeeded: opened to be written, linked,
+ * renamed. fd has it, by O_PATH. Nothing is done for other filesystems. */
+void tree_copied_up(struct tree *tree, struct node *node, int fd);
+
+/* The object's identity where there are no handles. */
+void tree_number(const struct tree *tree, const struct statx *stx, struct identity *id);
 
 #define TREE_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME)

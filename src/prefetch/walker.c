@@ -242,12 +242,12 @@ void walker_lookup(struct walker *w, const struct who *who, uint64_t parent_ino,
 }
 
 /* False: it can't be reached again without a name. */
-static bool describe(const struct node *node, const struct who *who, uint64_t ino,
-		     struct recall_file *file)
+static bool describe(struct walker *w, const struct node *node, const struct who *who,
+		     uint64_t ino, struct recall_file *file)
 {
 	struct identity id;
 
-	node_identity(node, &id);
+	node_identity(w->config.tree->nodes, node, &id);
 	if (id.type == IDENTITY_BY_NUMBER || id.length > sizeof(file->handle))
 		return false;
 	*file = (struct recall_file){
@@ -266,7 +266,7 @@ bool walker_open(struct walker *w, const struct who *who, const struct node *nod
 {
 	struct guesses out;
 	struct recall_file file;
-	bool sample, recall = describe(node, who, ino, &file);
+	bool sample, recall = describe(w, node, who, ino, &file);
 	uint64_t now = clock_ns();
 
 	pthread_mutex_lock(&w->lock);

@@ -190,7 +190,7 @@ lay() { # DIR...
 		for file in a b c d e/f l1; do
 			seq 1 2000 | head -c 10000 >"$dir/$file"
 		done
-		ln "$dir/l1" "$dir/l2"
+		for file in l2 l3 l4 l5; do ln "$dir/l1" "$dir/$file"; done
 		ln -s a "$dir/s"
 		[[ $dir != */user ]] || chown -hR "$TEST_UID:$TEST_GID" "$dir"
 	done
@@ -200,8 +200,7 @@ lay() { # DIR...
 copy_up() { # MODE MOUNT-OPTION[,…]
 	local scenario
 	need_fuse
-	# Not links, yet: hard links of a lower layer are one node, also after one was copied up.
-	for scenario in write attr names one; do
+	for scenario in write attr names one apart apart_cold; do
 		export OPS_HERE=1 OPS_ONLY=copyup_$scenario
 		prepare "overlay${2:+:$2}"
 		od_mount "$T/fs/source" "$T/mnt"

@@ -141,7 +141,7 @@ START_TEST(test_identities)
 		ck_assert_ptr_ne(node_ref(table, &b, S_IFREG, root, "x"), n);
 		c.type = 2;
 		ck_assert_ptr_ne(node_ref(table, &c, S_IFREG, root, "x"), n);
-		node_identity(n, &back);
+		node_identity(table, n, &back);
 		ck_assert_uint_eq(back.length, length);
 		ck_assert_int_eq(back.type, 1);
 		ck_assert_mem_eq(back.bytes, a.bytes, length);
@@ -269,6 +269,35 @@ START_TEST(test_no_place)
 }
 END_TEST
 
+/* A lower layer's hard link is copied up: found by its number from then on, by its place no more. */
+START_TEST(test_rename)
+{
+	struct identity place[2], id = number(7), back;
+	struct node *n, *other;
+
+	identity_by_place(root->id, "l1", &place[0]);
+	identity_by_place(root->id, "l2", &place[1]);
+	ck_assert(identity_is_placed(&place[0]) && !identity_is_placed(&id));
+	n = node_ref(table, &place[0], S_IFREG | 0644, root, "l1");
+	other = node_ref(table, &place[1], S_IFREG | 0644, root, "l2");
+	ck_assert_ptr_ne(n, other);
+	ck_assert(node_rename(table, n, &id));
+	ck_assert_ptr_null(known(&place[0]));
+	ck_assert_ptr_eq(known(&id), n);
+	node_identity(table, n, &back);
+	ck_assert_mem_eq(back.bytes, id.bytes, id.length);
+	ck_assert(!node_rename(table, other, &id)); /* it is n's */
+	ck_assert_ptr_eq(known(&place[1]), other);
+	node_detach(table, other);
+	id = number(8);
+	ck_assert(!node_rename(table, other, &id));
+	ck_assert_ptr_null(known(&id));
+	node_forget(table, other, 2);
+	node_forget(table, n, 2);
+	ck_assert_uint_eq(node_count(table), 1);
+}
+END_TEST
+
 /*
  * Renames behind our back can turn parent and child around: a/b becomes b/a. Places that hold each
  * other would never be let go.
@@ -368,6 +397,7 @@ int main(void)
 	tcase_add_test(tc, test_places);
 	tcase_add_test(tc, test_moved);
 	tcase_add_test(tc, test_no_place);
+	tcase_add_test(tc, test_rename);
 	tcase_add_test(tc, test_places_in_a_circle);
 	tcase_add_loop_test(tc, test_growth, 0, 3);
 	suite_add_tcase(suite, tc);

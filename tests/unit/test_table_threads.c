@@ -67,7 +67,7 @@ static struct node *stress_ref(uint64_t which, bool by_number, const char *name)
 	struct identity id = by_number ? number(which) : handle(which, which % 2 ? 40 : 8), back;
 	struct node *n = node_ref(table, &id, S_IFREG, root, name), *other;
 
-	node_identity(n, &back);
+	node_identity(table, n, &back);
 	if (back.length != id.length || memcmp(back.bytes, id.bytes, id.length) != 0 ||
 	    node_get(table, n->id) != n)
 		atomic_fetch_add(&bad, 1);

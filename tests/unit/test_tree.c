@@ -127,7 +127,7 @@ static void forget_cached(void)
 static struct node *known(const char *path)
 {
 	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct node *node = tree_known(&tree, fd);
+	struct node *node = tree_known(&tree, NULL, "", fd);
 
 	close(fd);
 	return node;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * SOURCE on overlayfs, in a directory (--here) that its lower layer has filled: a, b, c, d (files of
- * 10,000 bytes), e/f (a directory with a file), l1 and l2 (hard links), s (a symlink). What is
+ * 10,000 bytes), e/f (a directory with a file), l1 to l5 (hard links), s (a symlink). What is
  * changed is copied up meanwhile. And read_only: the same on a SOURCE that can't be written.
  */
 #include "ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -100,21 +101,91 @@ static void copyup_names(struct ops *o)
 	ops_ls(o, "all", ".");
 }
 
-static void copyup_links(struct ops *o)
+static void links_say(struct ops *o, const char *step)
 {
-	int fd = ops_open(o, "l2", O_RDONLY);
+	static const char *const names[] = { "l1", "l2", "l3", "l4", "l5", "n", "m" };
+	char title[64];
 
-	SHOW(o, "l1");
-	TRY(o, pwrite(ops_open(o, "l1", O_WRONLY), "first", 5, 0));
-	SHOW(o, "l1");
-	SHOW(o, "l2");
-	ops_content_path(o, "l1", "l1");
-	ops_content_path(o, "l2", "l2");
-	ops_content(o, "l2 as it was open", fd);
-	TRY(o, unlink("l1"));
-	SHOW(o, "l2");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(title, sizeof(title), "%s: %s", step, names[i]);
+		ops_show(o, title, AT_FDCWD, names[i]);
+		if (access(names[i], R_OK) == 0)
+			ops_content_path(o, title, names[i]);
+		for (size_t j = 0; j < i; j++) {
+			struct stat a = ops_lstat(names[i]), b = ops_lstat(names[j]);
+
+			snprintf(title, sizeof(title), "%s: %s and %s", step, names[i], names[j]);
+			if (a.st_ino && b.st_ino && ops_same_file(&a, &b))
+				ops_say(o, title, "same inode");
+		}
+	}
+}
+
+/* Without an index, whatever is copied up by one name is another file from then on. */
+static void copyup_apart(struct ops *o)
+{
+	int old[6], fd, locked, other;
+	char path[8], buf[8];
+
+	links_say(o, "lower");
+	for (int i = 1; i <= 5; i++) {
+		snprintf(path, sizeof(path), "l%d", i);
+		old[i] = ops_open(o, path, O_RDONLY);
+	}
+	TRY(o, flock(old[1], LOCK_EX));
+	TRY(o, flock(old[2], LOCK_EX | LOCK_NB));
+	fd = FD(o, open("l2", O_RDWR));
+	TRY(o, pwrite(fd, "second", 6, 0));
+	links_say(o, "l2 written");
+	TRY(o, pread(old[1], buf, 6, 0));
+	ops_bytes(o, "l1 as it was open", buf, 6);
+	locked = ops_open(o, "l2", O_RDONLY);
+	TRY(o, flock(locked, LOCK_EX | LOCK_NB));
+	TRY(o, link("l2", "n"));
+	other = FD(o, open("n", O_RDWR));
+	TRY(o, pwrite(other, "linked", 6, 0));
+	TRY(o, pread(fd, buf, 6, 0));
+	ops_bytes(o, "l2 by its descriptor", buf, 6);
+	TRY(o, flock(other, LOCK_EX | LOCK_NB));
+	links_say(o, "n linked to l2");
+	TRY(o, chmod("l3", 0640));
+	TRY(o, fchmod(old[4], 0604));
+	links_say(o, "l3 and l4 changed");
+	SHOWFD(o, old[3]);
+	SHOWFD(o, old[4]);
+	TRY(o, rename("l5", "m"));
+	links_say(o, "l5 renamed");
 	TRY(o, chmod("s", 0600));
 	SHOW(o, "s");
+	SHOWFD(o, old[5]);
+	TRY(o, fchmod(old[5], 0600));
+	TRY(o, truncate("l1", 3));
+	links_say(o, "l1 cut");
+	locked = ops_open(o, "l1", O_RDONLY);
+	TRY(o, flock(locked, LOCK_EX | LOCK_NB));
+	TRY(o, unlink("l1"));
+	TRY(o, unlink("l3"));
+	TRY(o, rename("l4", "l2"));
+	links_say(o, "some deleted");
+	ops_content(o, "l3 as it was open", old[3]);
+	SHOWFD(o, old[3]);
+}
+
+/* Nothing is opened or looked at before, and each name goes another way. */
+static void copyup_apart_cold(struct ops *o)
+{
+	TRY(o, unlink("l5"));
+	TRY(o, pwrite(ops_open(o, "l4", O_WRONLY), "fourth", 6, 0));
+	TRY(o, link("l1", "n"));
+	TRY(o, pwrite(ops_open(o, "n", O_WRONLY), "linked", 6, 0));
+	TRY(o, rename("l2", "m"));
+	TRY(o, pwrite(ops_open(o, "m", O_WRONLY | O_TRUNC), "moved", 5, 0));
+	TRY(o, setxattr("l3", "user.x", "y", 1, 0));
+	links_say(o, "all");
+	TRY(o, renameat2(AT_FDCWD, "l3", AT_FDCWD, "l4", RENAME_EXCHANGE));
+	links_say(o, "exchanged");
+	TRY(o, unlink("l1"));
+	links_say(o, "l1 deleted");
 }
 
 /* It stays one file, also after all that was remembered of it is out of date. */
@@ -198,7 +269,8 @@ const struct scenario layers_scenarios[] = {
 	{ "copyup_attr", copyup_attr, OPS_BOTH | OPS_NAMED },
 	{ "copyup_names", copyup_names, OPS_BOTH | OPS_NAMED },
 	{ "copyup_one", copyup_one, OPS_BOTH | OPS_NAMED },
-	{ "copyup_links", copyup_links, OPS_BOTH | OPS_NAMED },
+	{ "copyup_apart", copyup_apart, OPS_BOTH | OPS_NAMED },
+	{ "copyup_apart_cold", copyup_apart_cold, OPS_BOTH | OPS_NAMED },
 	{ "read_only", read_only, OPS_BOTH | OPS_NAMED },
 	{ 0 },
 };
