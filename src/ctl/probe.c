@@ -10,7 +10,6 @@
 #include "probe/sysfile.h"
 #include "util/cleanup.h"
 
-#define CACHE_DIR "/run/overdrive"
 /* The file that the choice is shown for: large, yet no strain on the memory. */
 #define EXAMPLE_SIZE (1ull << 30)
 
@@ -123,7 +122,7 @@ static int probe(const struct ctl_args *args)
 {
 	struct device_options how = {
 		.calibrate = !args->option[NO_CALIBRATE],
-		.cache_dir = CACHE_DIR,
+		.cache_dir = DEVICE_CACHE_DIR,
 	};
 
 	return run(args->operands ? args->operand[0] : ".", args->option[JSON], &how);
@@ -136,6 +135,6 @@ const struct ctl_command ctl_probe = {
 	.max_operands = 1,
 	.options = options,
 	.more = "DIR is the present directory unless said otherwise. What was measured of a disk is kept\n"
-		"in " CACHE_DIR " until the machine restarts.\n",
+		"in " DEVICE_CACHE_DIR " until the machine restarts.\n",
 	.run = probe,
 };

@@ -10,6 +10,7 @@
 
 #include "io/engine.h"
 #include "io/range.h"
+#include "pool/pool.h"
 #include "policy.h"
 #include "probe/directio.h"
 #include "util/cleanup.h"
@@ -103,8 +104,14 @@ bool direct_wanted(struct fs *fs)
 
 void direct_count(const struct fs *fs, struct stats_snapshot *snapshot)
 {
-	if (fs->engine)
-		snapshot->events[STATS_BACKENDS_REFUSED] += engine_fallbacks(fs->engine);
+	struct pool_counters c;
+
+	if (!fs->engine)
+		return;
+	snapshot->events[STATS_BACKENDS_REFUSED] += engine_fallbacks(fs->engine);
+	pool_read_counters(engine_pool(fs->engine), &c);
+	snapshot->gauges[STATS_POOL_BYTES] = c.committed;
+	snapshot->gauges[STATS_POOL_USED_BYTES] = c.leased;
 }
 
 bool direct_tick(struct fs *fs)

@@ -42,6 +42,7 @@ struct fs {
 	int mount_id; /* mountinfo's; another mount at the same path is none of ours */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
+	uint32_t disk_latency_ns; /* as overdrivectl probe has measured it; 0: it has not */
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */
 	_Atomic bool passthrough; /* false until INIT, and for good once the kernel refuses */
 };

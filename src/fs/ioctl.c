@@ -73,6 +73,7 @@ static void reply_stats(fuse_req_t req, struct fs *fs)
 	s->gauges[STATS_FDS] = count_descriptors(fs);
 	s->gauges[STATS_FDS_CACHED] = fdcache_count(fs->tree.fdcache);
 	s->gauges[STATS_THREADS] = session_threads(fs->session);
+	s->gauges[STATS_LATENCY] = fs->disk_latency_ns;
 	fuse_reply_ioctl(req, 0, s, sizeof(*s));
 }
 

@@ -20,6 +20,7 @@
 #include "fs/session.h"
 #include "fs/walking.h"
 #include "fs/warming.h"
+#include "probe/device.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -168,6 +169,15 @@ static void control_loop(struct control *c)
 	}
 }
 
+/* By name, so before the mount. */
+static uint32_t learn_latency(const struct fs *fs)
+{
+	autoclose int slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct probe_root root = {slash, PROBE_MOUNTINFO};
+
+	return slash < 0 ? 0 : device_remembered_latency(&root, fs->tree.source.root);
+}
+
 static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 {
 	const struct options *o = fs->options;
@@ -179,6 +189,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	if (result)
 		log_line(LOG_WARNING, "atime goes as SOURCE's own mount has it: %s",
 			 strerror(-result));
+	fs->disk_latency_ns = learn_latency(fs);
 	direct_start(fs);
 	fs->latency = latency_new(o->wake);
 	result = fs_mount(fs, c->mountpoint, err, err_size);

@@ -119,6 +119,33 @@ test_stats_forms() {
 	od_umount "$T/mnt"
 }
 
+# What is asked when somebody asks: the pool, and the disk's latency where probe has measured it.
+test_stats_gauges() {
+	local measured
+	need_fuse
+	requires jq
+	scratch
+	make_fs ext4 64M "$T/src"
+	mkdir "$T/mnt"
+	head -c 8M /dev/zero >"$T/src/large"
+	for measured in {1..64}; do
+		echo "$measured" >"$T/src/small$measured"
+	done
+	sync -f "$T/src"
+	measured=$("$OVERDRIVECTL" probe "$T/src" --json | jq '.measured.latency_ns // 0')
+	od_mount -o backend=buffered "$T/src" "$T/mnt"
+	assert_eq "$("$OVERDRIVECTL" stats "$T/mnt" --json | jq .latency_ns)" "$measured" "the disk's latency"
+	# The pool gives back what is idle.
+	wait_until 60 pool_is_used || fail "$("$OVERDRIVECTL" stats "$T/mnt" --json)"
+	od_umount "$T/mnt"
+}
+
+pool_is_used() {
+	cat "$T/mnt/large" >/dev/null
+	"$OVERDRIVECTL" stats "$T/mnt" --json | jq -e \
+		'.pool_bytes >= 4096 and .pool_used_bytes <= .pool_bytes and .bytes.read_buffered > 0' >/dev/null
+}
+
 # Without MOUNT: all there are, each once, and not what lies beneath another mount.
 test_stats_of_all() {
 	setup
