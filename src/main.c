@@ -165,12 +165,36 @@ static int mount_and_serve(const struct options *o)
 	return result;
 }
 
+#define REMOUNTER "/sbin/mount.overdrive" /* where mount(8) looks for it */
+
+static bool has_remount(const char *list)
+{
+	static const char word[] = "remount";
+	const size_t length = sizeof(word) - 1;
+
+	for (const char *at = list; (at = strstr(at, word)); at += length)
+		if ((at == list || at[-1] == ',') && (!at[length] || at[length] == ','))
+			return true;
+	return false;
+}
+
+/* By a line `overdrive#SOURCE MOUNTPOINT fuse` of fstab, mount.fuse calls us for remounts too. */
+static void remount(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "-o", 2) == 0 &&
+		    has_remount(argv[i][2] || i + 1 == argc ? argv[i] + 2 : argv[i + 1]))
+			execv(REMOUNTER, argv);
+	/* Not installed: the options' parser tells what to do. */
+}
+
 int main(int argc, char **argv)
 {
 	char err[OPTIONS_ERR_LEN] = "";
 	struct options o;
 	int result;
 
+	remount(argc, argv);
 	options_init(&o);
 	result = options_parse(&o, argc, argv, err, sizeof(err));
 	if (result)

@@ -153,6 +153,8 @@ test_fuse_form() {
 	mounted "$MNT" || fail "not mounted"
 	has_option "$MNT" ro
 	assert_eq "$(findmnt -no SOURCE --mountpoint "$MNT")" "$SRC" "source"
+	mnt -T "$T/fstab" -o remount,rw "$MNT"
+	has_option "$MNT" rw
 	umount "$MNT"
 	# And if somebody writes it in a line of ours.
 	mnt -t overdrive "overdrive#$SRC" "$MNT"
