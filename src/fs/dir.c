@@ -8,10 +8,21 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "fs/habit.h"
+#include "fs/listed.h"
 #include "fs/ops.h"
 #include "fs/walking.h"
 #include "util/cleanup.h"
 #include "util/dirent.h"
+
+static void close_dir(struct fs *fs, uint64_t fh)
+{
+	struct openfile *of = openfile_get(fs->tree.openfiles, fh);
+
+	if (of)
+		listed_close(fs, of);
+	openfile_close(fs->tree.openfiles, fh);
+}
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -45,14 +56,15 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	openfile_keep(fs->tree.openfiles, of, fd);
 	walking_listed(req, fs, fs_node(fs, ino), fd);
+	listed_open(fs, of, fi);
 	if (fuse_reply_open(req, fi) != 0)
-		openfile_close(fs->tree.openfiles, fi->fh);
+		close_dir(fs, fi->fh);
 }
 
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	openfile_close(fs_of(req)->tree.openfiles, fi->fh);
+	close_dir(fs_of(req), fi->fh);
 	reply_err(req, 0);
 }
 
@@ -89,6 +101,8 @@ static int go_to(struct openfile *of, off_t off)
 		return -errno;
 	d->position = off;
 	d->at = d->filled = 0;
+	if (off == 0)
+		d->entries = 0;
 	return 0;
 }
 
@@ -110,9 +124,11 @@ struct listing {
 static void entry_with_attributes(struct listing *l, const struct dirent_record *r,
 				  struct fuse_entry_param *e)
 {
+	const struct dirstream *d = l->of->dir;
 	struct child child;
 
-	if (is_dot(r->name) || tree_lookup(&l->fs->tree, l->node, l->of->fd, r->name, false, &child))
+	if (is_dot(r->name) || d->bare || (d->sampled && habit_samples(r->name)) ||
+	    tree_lookup(&l->fs->tree, l->node, l->of->fd, r->name, false, &child))
 		return;
 	fill_entry(l->fs, &child, e);
 	close(child.fd);
@@ -154,7 +170,10 @@ static int list(struct listing *l)
 		l->used += need;
 		d->at += r->length;
 		d->position = r->next;
+		d->entries++;
 	}
+	if (!l->used && !err)
+		listed_entries(l->fs, l->of, d->entries);
 	/* What was gathered goes out first; the error comes again with the next request. */
 	return l->used ? 0 : err;
 }

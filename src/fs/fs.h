@@ -21,6 +21,7 @@ struct warm;
 struct walking;
 struct revalidate;
 struct kept;
+struct listed;
 struct latency;
 struct housekeeper;
 struct engine;
@@ -33,6 +34,7 @@ struct fs {
 	struct session *session;
 	struct revalidate *revalidate;
 	struct kept *kept;
+	struct listed *listed;
 	struct latency *latency; /* NULL: CPUs go idle as they like */
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */

@@ -9,6 +9,7 @@
 
 #include "fs/direct.h"
 #include "fs/kept.h"
+#include "fs/listed.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
 #include "fs/walking.h"
@@ -27,9 +28,10 @@ struct housekeeper {
 static bool tick(struct fs *fs)
 {
 	bool cached = revalidate_tick(fs), walking = walking_tick(fs), moving = !direct_tick(fs);
-	bool kept = kept_tick(fs);
+	bool kept = kept_tick(fs), listed = listed_tick(fs);
 
-	if (fdcache_sweep(fs->tree.fdcache) || cached || walking || moving || kept)
+	if (fdcache_sweep(fs->tree.fdcache) || cached || walking || moving || kept ||
+	    listed)
 		return false;
 	malloc_trim(0); /* the C library would keep what millions of nodes left */
 	return true;

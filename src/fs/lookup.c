@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Names to nodes, and nodes forgotten. */
+#include "fs/listed.h"
 #include "fs/ops.h"
 #include "fs/walking.h"
 #include "util/cleanup.h"
@@ -17,8 +18,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_ino, const char *name)
 		return;
 	}
 	err = fs_lookup(fs, parent, lease.fd, name, &child);
-	if (!err)
+	if (!err) {
 		walking_looked_up(req, fs, parent, lease.fd, &child);
+		listed_looked_up(fs, parent_ino, name);
+	}
 	tree_return(&fs->tree, &lease);
 	if (!err) {
 		reply_child(req, fs, &child);

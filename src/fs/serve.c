@@ -15,6 +15,7 @@
 #include "fs/housekeeper.h"
 #include "fs/kept.h"
 #include "fs/latency.h"
+#include "fs/listed.h"
 #include "fs/mount.h"
 #include "fs/revalidate.h"
 #include "fs/session.h"
@@ -77,7 +78,8 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 	*source = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
 	fs->revalidate = revalidate_new();
 	fs->kept = kept_new();
-	if (!fs->revalidate || !fs->kept)
+	fs->listed = listed_new();
+	if (!fs->revalidate || !fs->kept || !fs->listed)
 		return -ENOMEM;
 	return tree_init(&fs->tree, descriptors);
 }
@@ -91,6 +93,7 @@ static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 	fs_mount_deinit(fs, mountpoint, failed);
 	revalidate_free(fs->revalidate);
 	kept_free(fs->kept);
+	listed_free(fs->listed);
 	latency_free(fs->latency);
 	tree_deinit(&fs->tree);
 	source_deinit(&fs->tree.source);

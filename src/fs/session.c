@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 
 #include "fs/kept.h"
+#include "fs/listed.h"
 #include "fs/lookout.h"
 #include "fs/receive.h"
 #include "stats/opname.h"
@@ -372,7 +373,8 @@ bool session_doze(struct session *s)
 {
 	atomic_store(&s->dozing, true);
 	/* A request may have come between the last look and the wish to be told. */
-	if (fdcache_count(s->fs->tree.fdcache) == 0 && kept_count(s->fs->kept) == 0)
+	if (fdcache_count(s->fs->tree.fdcache) == 0 && kept_count(s->fs->kept) == 0 &&
+	    listed_count(s->fs->listed) == 0)
 		return true;
 	atomic_store(&s->dozing, false);
 	return false;

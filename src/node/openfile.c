@@ -132,12 +132,13 @@ uint64_t openfile_count(struct openfile_table *t)
 
 struct dirstream *dirstream_new(void)
 {
-	struct dirstream *d = malloc(sizeof(*d));
+	struct dirstream *d = malloc(sizeof(*d)); /* its buffer need not be cleared */
 
 	if (!d)
 		return NULL;
 	pthread_mutex_init(&d->lock, NULL);
 	d->position = 0;
-	d->at = d->filled = 0;
+	d->at = d->filled = d->entries = 0;
+	d->sampled = d->bare = d->kept = false;
 	return d;
 }

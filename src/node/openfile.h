@@ -90,6 +90,10 @@ struct dirstream {
 	pthread_mutex_t lock;
 	off_t position; /* offset of the next entry to hand out */
 	uint32_t at, filled;
+	uint32_t entries; /* handed out since offset 0 */
+	bool sampled;	  /* some entries go bare (fs/habit.h) */
+	bool bare;	  /* all do */
+	bool kept;	  /* the kernel keeps what it gets (fs/listed.h) */
 	_Alignas(8) char buffer[32768 - 128];
 };
 

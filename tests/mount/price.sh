@@ -167,4 +167,20 @@ test_many() {
 	od_umount "$T/mnt"
 }
 
+# Listings that the kernel keeps.
+listings() { # FILESYSTEM
+	need_fuse
+	requires python3
+	scratch
+	make_fs "$1" 200M "$T/img"
+	mkdir -p "$T/img/src/big" "$T/mnt"
+	od_mount "$T/img/src" "$T/mnt"
+	python3 "$(dirname "${BASH_SOURCE[0]}")/listing.py" "$T/img/src/big" "$T/mnt/big"
+	od_umount "$T/mnt"
+}
+test_listings_ext4() { listings ext4; }
+test_listings_tmpfs() { long && listings tmpfs; }
+test_listings_xfs() { long && listings xfs; }
+test_listings_btrfs() { long && listings btrfs; }
+
 run_tests "$@"
