@@ -25,6 +25,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/mountpoint.h"
 
 #define EXIT_SYSTEM 2
 #define EXCLUSIVE_TIMEOUT 86400.0 /* seconds: nobody else writes SOURCE */
@@ -136,7 +137,10 @@ static void on_signal(struct control *c)
 		return;
 	}
 	err = fs_unmount(c->fs, c->mountpoint);
-	if (err == -ESTALE)
+	if (!err)
+		log_line(LOG_INFO, "%s: unmounted by signal %u of pid %u", c->mountpoint,
+			 info.ssi_signo, info.ssi_pid);
+	else if (err == -ESTALE)
 		log_line(LOG_WARNING,
 			 "%s: not unmounted: it is not there any more, or covered; served until its "
 			 "last file is closed",
@@ -181,6 +185,15 @@ static uint32_t learn_latency(const struct fs *fs)
 	return slash < 0 ? 0 : device_remembered_latency(&root, fs->tree.source.root);
 }
 
+/* A mount that is gone was unmounted. One that is still there was cut off by fusectl: programs there
+ * get ENOTCONN, and nobody else says why. */
+static void say_if_aborted(const struct fs *fs, const char *mountpoint)
+{
+	if (mountpoint_id(fs->tree.source.proc, mountpoint) == fs->mount_id)
+		log_line(LOG_WARNING, "%s: no longer served: its connection was aborted (fusectl); "
+			 "unmount it", mountpoint);
+}
+
 static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 {
 	const struct options *o = fs->options;
@@ -216,6 +229,8 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	result = session_join(fs->session);
 	if (result)
 		snprintf(err, err_size, "%s: service ended: %s", c->mountpoint, strerror(-result));
+	else
+		say_if_aborted(fs, c->mountpoint);
 	return result ? EXIT_SYSTEM : 0;
 }
 
