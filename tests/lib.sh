@@ -183,6 +183,35 @@ make_fs() { # TYPE SIZE DIR [-m MOUNT-OPTS] [MKFS-ARGS...]
 	cleanup_fn _umount_soon "$dir"
 }
 
+end_process() { # PID, for cleanup_fn
+	kill "$1" 2>/dev/null || true
+	_gone_within 5 "$1" || kill -KILL "$1"
+}
+
+# A disk at $T/disk, which is $T/nbd.img behind nbdkit.
+make_nbd() { # SIZE NBDKIT-ARGS...
+	local size=$1 end pid
+	shift
+	requires nbdkit nbdfuse losetup
+	truncate -s "$size" "$T/nbd.img"
+	: >"$T/disk"
+	nbdkit -f -U "$T/nbd.sock" "${@:1:1}" file "$T/nbd.img" "${@:2}" >"$T/nbdkit.log" 2>&1 &
+	pid=$!
+	cleanup_fn end_process "$pid"
+	end=$((SECONDS + 10))
+	until [[ -S $T/nbd.sock ]]; do
+		((SECONDS < end)) || skip "nbdkit does not start: $(head -n 1 "$T/nbdkit.log")"
+		sleep 0.05
+	done
+	setsid -f nbdfuse "$T/disk" --unix "$T/nbd.sock" >"$T/nbdfuse.log" 2>&1
+	end=$((SECONDS + 10))
+	until [[ -s $T/disk ]]; do
+		((SECONDS < end)) || skip "nbdfuse does not start: $(head -n 1 "$T/nbdfuse.log")"
+		sleep 0.05
+	done
+	cleanup_fn _umount_soon "$T/disk"
+}
+
 # --- overdrive ---------------------------------------------------------------
 
 # The FUSE connections (device minors) of overdrive at MOUNTPOINT, the topmost

@@ -40,11 +40,6 @@ anon_bytes() { # PID
 	awk '/^RssAnon/ { print $2 * 1024 }' "/proc/$1/status"
 }
 
-end_process() { # PID
-	kill "$1" 2>/dev/null || true
-	_gone_within 5 "$1" || kill -KILL "$1"
-}
-
 field() { # MOUNT JQ-PATH
 	"$OVERDRIVECTL" stats --json "$1" | jq -r "$2"
 }
@@ -459,30 +454,6 @@ nbd_say() { # SOCKET LETTER
 		s.send(sys.argv[2].encode())
 		s.recv(1)
 	END
-}
-
-# A disk at $T/disk, which is $T/nbd.img behind nbdkit.
-make_nbd() { # SIZE NBDKIT-ARGS...
-	local size=$1 end pid
-	shift
-	requires nbdkit nbdfuse losetup
-	truncate -s "$size" "$T/nbd.img"
-	: >"$T/disk"
-	nbdkit -f -U "$T/nbd.sock" "${@:1:1}" file "$T/nbd.img" "${@:2}" >"$T/nbdkit.log" 2>&1 &
-	pid=$!
-	cleanup_fn end_process "$pid"
-	end=$((SECONDS + 10))
-	until [[ -S $T/nbd.sock ]]; do
-		((SECONDS < end)) || skip "nbdkit does not start: $(head -n 1 "$T/nbdkit.log")"
-		sleep 0.05
-	done
-	setsid -f nbdfuse "$T/disk" --unix "$T/nbd.sock" >"$T/nbdfuse.log" 2>&1
-	end=$((SECONDS + 10))
-	until [[ -s $T/disk ]]; do
-		((SECONDS < end)) || skip "nbdfuse does not start: $(head -n 1 "$T/nbdfuse.log")"
-		sleep 0.05
-	done
-	cleanup_fn _umount_soon "$T/disk"
 }
 
 # How often anybody has dropped caches since the machine started.
