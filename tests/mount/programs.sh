@@ -403,6 +403,39 @@ test_tar_user() { tar_on ext4 user; }
 
 # ---------------------------------------------------------------------- make
 
+# A history too large for one object to be looked at at a time.
+work_history() {
+	cd "$1"
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+	git init -q --bare -b main big.git
+	python3 - 20000 <<-'END' | git -C big.git fast-import --quiet
+		import sys
+		out = sys.stdout.buffer
+		for n in range(1, int(sys.argv[1]) + 1):
+		    text = b"".join(b"%d %d\n" % (n, (n * i) % 997) for i in range(n % 60))
+		    out.write(b"commit refs/heads/main\nmark :%d\n" % n)
+		    out.write(b"committer a <a@b> %d +0000\ndata 2\nm\n" % (1700000000 + n))
+		    if n > 1:
+		        out.write(b"from :%d\n" % (n - 1))
+		    out.write(b"M 100644 inline d%d/f%d\n" % (n % 50, n % 3000))
+		    out.write(b"data %d\n%s\n" % (len(text), text))
+	END
+	git -C big.git config pack.threads 1
+	git -C big.git gc -q --prune=now
+	git clone -q --no-local big.git tree
+	git -C tree -c pack.threads=1 repack -q -a -d -f
+	for i in big.git tree; do
+		git -C "$i" fsck --full --strict 2>&1
+		git -C "$i" rev-list --objects --all | sha256sum
+	done
+	git -C tree status --porcelain
+	git -C tree log --stat --oneline -- d7 | sha256sum
+	rm -r tree/.git/index tree/.git/logs tree/.git/config
+}
+
+test_history_ext4() { long; requires git python3; on ext4 root history; }
+test_history_user() { long; requires git python3; on xfs user history; }
+
 # shellcheck disable=SC2016,SC2028 # a Makefile and C, not for the shell
 work_make() {
 	local i n=200 out
@@ -965,5 +998,78 @@ test_maildir_xfs() { long; on xfs root maildir; }
 test_logs_ext4() { on ext4 root logs; }
 test_logs_xfs() { long; on xfs root logs; }
 test_logs_own() { own ext4 logs; }
+
+# A small Debian package's files.
+package_tree() { # DIR VERSION
+	mkdir -p "$1"/{DEBIAN,etc/demo,usr/bin,usr/share/demo/sub}
+	printf 'Package: demo\nVersion: %s\nArchitecture: all\nMaintainer: a <a@b>\n' "$2" >"$1/DEBIAN/control"
+	printf 'Description: none\n' >>"$1/DEBIAN/control"
+	echo /etc/demo/conf >"$1/DEBIAN/conffiles"
+	echo "conf of $2" >"$1/etc/demo/conf"
+	printf '#!/bin/sh\necho %s\n' "$2" >"$1/usr/bin/demo"
+	chmod 4755 "$1/usr/bin/demo"
+	for i in {1..200}; do echo "$i of $2" >"$1/usr/share/demo/sub/f$i"; done
+	ln "$1/usr/share/demo/sub/f1" "$1/usr/share/demo/hard"
+	ln -s sub/f2 "$1/usr/share/demo/soft"
+	[ "$2" = 1 ] || rm "$1/usr/share/demo/sub/f9"
+}
+
+# Packages installed, upgraded, removed and purged.
+work_dpkg() {
+	local v args
+	cd "$1"
+	mkdir -p root/var/lib/dpkg/{info,updates,triggers,alternatives} root/etc
+	: >root/var/lib/dpkg/status
+	args=(--root="$1/root" --force-not-root --force-script-chrootless --no-triggers --log="$1/log")
+	for v in 1 2; do
+		package_tree "$1/p$v" "$v"
+		SOURCE_DATE_EPOCH=1700000000 dpkg-deb -Zgzip --root-owner-group -b "$1/p$v" "$1/demo$v.deb"
+	done 2>&1 | sed "s:$1:DIR:g"
+	for v in 1 2; do
+		dpkg "${args[@]}" -i "demo$v.deb" 2>&1 | sed "s:$1:DIR:g"
+		dpkg "${args[@]}" -V demo && echo 'all as packaged'
+		root/usr/bin/demo
+		cat root/etc/demo/conf
+	done
+	dpkg "${args[@]}" -L demo | sha256sum
+	cp -a root kept
+	dpkg "${args[@]}" -r demo 2>&1 | sed "s:$1:DIR:g"
+	dpkg "${args[@]}" -P demo 2>&1 | sed "s:$1:DIR:g"
+	find root -type f | sort
+	rm -f log
+}
+
+test_dpkg_ext4() { requires dpkg dpkg-deb; on ext4 root dpkg; }
+
+# Built as an ordinary user, who is root only to his own programs.
+work_package() {
+	cd "$1"
+	export SOURCE_DATE_EPOCH=1700000000 DEB_BUILD_OPTIONS=parallel=2
+	mkdir -p demo-1/debian/source
+	cd demo-1
+	printf 'demo (1) unstable; urgency=low\n\n  * One.\n\n -- a <a@b>  Tue, 14 Nov 2023 22:13:20 +0000\n' >debian/changelog
+	printf 'Source: demo\nMaintainer: a <a@b>\nSection: misc\nPriority: optional\nStandards-Version: 4.6.2\n\n' >debian/control
+	printf 'Package: demo\nArchitecture: any\nDescription: none\n none\n' >>debian/control
+	echo '3.0 (native)' >debian/source/format
+	for i in {1..40}; do printf 'int f%d(void) { return %d; }\n' "$i" "$i" >"f$i.c"; done
+	printf 'int f7(void);\nint main(void) { return f7() - 7; }\n' >main.c
+	printf 'demo: $(sort $(patsubst %%.c,%%.o,$(wildcard *.c)))\n\t$(CC) -o $@ $^\n' >Makefile
+	{
+		printf '#!/usr/bin/make -f\nclean:\n\trm -rf debian/demo debian/files *.o demo\n'
+		printf 'build build-arch build-indep:\n\t$(MAKE) demo && ./demo\nbinary-indep:\n'
+		printf 'binary binary-arch: build\n\tinstall -D -o root -m 755 demo debian/demo/usr/bin/demo\n'
+		printf '\tmkdir debian/demo/DEBIAN; chown 7:8 debian/demo/usr\n'
+		printf '\tdpkg-gencontrol -pdemo -Pdebian/demo\n\tdpkg-deb -Zgzip -b debian/demo ..\n'
+	} >debian/rules
+	chmod +x debian/rules
+	dpkg-buildpackage -b -us -uc -d -rfakeroot >../log 2>&1 || tail ../log
+	cd ..
+	dpkg-deb -c demo_1_*.deb
+	dpkg-deb --fsys-tarfile demo_1_*.deb | sha256sum
+	rm log ./*.buildinfo ./*.changes
+}
+
+test_package_user() { long; requires dpkg-buildpackage fakeroot make gcc; on ext4 user package; }
+test_package_own() { long; requires dpkg-buildpackage fakeroot make gcc; own xfs package; }
 
 run_tests "$@"
