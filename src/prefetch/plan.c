@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "prefetch/plan_internal.h"
 
@@ -11,12 +10,6 @@
 #define HOT	       16u	     /* guesses in a row that gained nothing */
 #define LOOKED	       2u	     /* look-ups that waited, before all inodes are asked for */
 #define UNLOOKED       64u	     /* directories that are read without a look-up that waited */
-#define INODES 16u	    /* entries in one guess: about a block of the disk's */
-#define INODE_GUESSES 64u   /* of one directory */
-#define SCATTER_MIN    8u	     /* opens in no order */
-#define SCATTER_SHARE  64u	     /* and one in so many of the directory's files */
-#define SCATTER_GROWTH 4u	     /* files fetched for each of them */
-#define WHOLE	       (8ull << 20) /* bytes: beyond that a file is a stream's affair */
 
 struct plan *plan_new(uint64_t bytes, bool always)
 {
@@ -46,120 +39,6 @@ struct plan *plan_free(struct plan *p)
 	return NULL;
 }
 
-struct guess *plan_guess(struct guesses *out, enum guess_kind kind, uint32_t slot, uint32_t gen,
-			 struct folder *folder)
-{
-	struct guess *g;
-
-	if (out->n == PLAN_GUESSES)
-		return NULL;
-	g = &out->guess[out->n++];
-	*g = (struct guess){
-		.kind = kind,
-		.slot = slot,
-		.gen = gen,
-		.folder = folder ? folder_ref(folder) : NULL,
-	};
-	return g;
-}
-
-/* Larger files only in part until it is known that this walk reads them to the end. */
-static uint64_t content_limit(const struct plan *p, const struct walk *w)
-{
-	bool whole = w->whole >= 2 && w->whole > 2 * w->part;
-
-	return whole && p->counters.files % 32 != 31 ? WHOLE : PLAN_FIRST_BLOCK;
-}
-
-bool plan_ask_content(struct plan *p, struct walk *w, struct spot at, struct guesses *out)
-{
-	struct slot *s = &p->slot[at.slot];
-	struct guess *g;
-
-	if (p->unused >= p->limit || p->no_contents)
-		return false;
-	g = plan_guess(out, GUESS_CONTENT, at.slot, s->gen, s->folder);
-	if (!g)
-		return false;
-	g->index = at.index;
-	g->who = w->who;
-	g->bytes = content_limit(p, w);
-	s->folder->entries[at.index].state |= ENTRY_ASKED;
-	s->folder->entries[at.index].walk = walk_number(p, w);
-	p->counters.files++;
-	return true;
-}
-
-uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t index, uint64_t now,
-			struct guesses *out)
-{
-	struct folder *f = p->slot[slot].folder;
-	uint32_t gen = p->slot[slot].gen, child;
-	struct guess *g;
-
-	if (out->n == PLAN_GUESSES || (p->free == NONE && !plan_make_room(p, slot)))
-		return NONE;
-	child = plan_take_slot(p, f->entries[index].ino, now);
-	p->slot[child].parent = slot;
-	p->slot[child].parent_gen = gen;
-	p->slot[child].parent_index = index;
-	p->slot[child].walk = walk_number(p, w);
-	p->slot[child].who = w->who;
-	g = plan_guess(out, GUESS_LIST, child, p->slot[child].gen, f);
-	g->index = index;
-	g->who = w->who;
-	p->counters.listed++;
-	return child;
-}
-
-static void ask_inodes(struct plan *p, uint32_t slot, struct guesses *out)
-{
-	struct slot *s = &p->slot[slot];
-	uint32_t each;
-
-	if (s->inodes || s->state != SLOT_LISTED || PLAN_GUESSES - out->n < INODE_GUESSES)
-		return;
-	s->inodes = true;
-	each = (s->folder->n + INODE_GUESSES - 1) / INODE_GUESSES;
-	each = each < INODES ? INODES : each;
-	for (uint32_t i = 0; i < s->folder->n; i += each) {
-		struct guess *g = plan_guess(out, GUESS_META, slot, s->gen, s->folder);
-
-		if (!g)
-			return;
-		g->index = i;
-		g->count = s->folder->n - i < each ? s->folder->n - i : each;
-		g->who = s->who;
-		p->counters.inodes += g->count;
-	}
-}
-
-static void link_to_parent(struct plan *p, uint32_t slot)
-{
-	struct slot *s = &p->slot[slot];
-	struct spot at = plan_find_entry(p, s->ino);
-
-	if (at.slot == NONE || at.slot == slot || p->slot[at.slot].gen == s->gen)
-		return;
-	s->parent = at.slot;
-	s->parent_gen = p->slot[at.slot].gen;
-	s->parent_index = at.index;
-}
-
-/* Asks for the listing of a directory that a program has reached by itself. */
-static uint32_t ask_node(struct plan *p, const struct who *who, uint64_t ino, uint64_t node,
-			 uint64_t now, struct guesses *out)
-{
-	uint32_t slot = plan_take_slot(p, ino, now);
-	struct guess *g = plan_guess(out, GUESS_LIST, slot, p->slot[slot].gen, NULL);
-
-	g->node = node;
-	g->who = p->slot[slot].who = *who;
-	link_to_parent(p, slot);
-	p->counters.listed++;
-	return slot;
-}
-
 bool plan_opendir(struct plan *p, const struct who *who, uint64_t ino, uint64_t node, uint64_t now,
 		  struct guesses *out)
 {
@@ -175,7 +54,7 @@ bool plan_opendir(struct plan *p, const struct who *who, uint64_t ino, uint64_t 
 		slot = NONE;
 	}
 	if (slot == NONE) {
-		slot = ask_node(p, who, ino, node, now, out);
+		slot = plan_ask_node(p, who, ino, node, now, out);
 		taken = true;
 		if (p->slot[slot].parent != NONE && !w->dirs_window)
 			w->dirs_window = 2;
@@ -206,7 +85,7 @@ bool plan_lookup(struct plan *p, const struct who *who, uint64_t parent_ino, uin
 	if (slot == NONE) {
 		if (!cold)
 			return false;
-		slot = ask_node(p, who, parent_ino, node, now, out);
+		slot = plan_ask_node(p, who, parent_ino, node, now, out);
 		taken = true;
 	}
 	w = walk_of(p, who, now);
@@ -214,55 +93,9 @@ bool plan_lookup(struct plan *p, const struct who *who, uint64_t parent_ino, uin
 	plan_touch(p, slot, now);
 	if (cold && ++p->slot[slot].looked >= LOOKED) {
 		w->wants_inodes = true;
-		ask_inodes(p, slot, out);
+		plan_ask_inodes(p, slot, out);
 	}
 	return taken;
-}
-
-/* Opens that follow no order, in a directory that fits: all of it, the more the longer it lasts. */
-static void scatter(struct plan *p, struct walk *w, uint32_t slot, struct guesses *out)
-{
-	struct slot *s = &p->slot[slot];
-	struct folder *f = s->folder;
-	uint64_t pages = p->counters.files > 64 ? p->counters.pages / p->counters.files + 1 : 8;
-
-	if (s->state != SLOT_LISTED) /* let go meanwhile, to make room */
-		return;
-	if (w->confident || w->banned || s->opens < SCATTER_MIN + f->n / SCATTER_SHARE)
-		return;
-	for (unsigned o = 0; o < ORDERS; o++)
-		if (s->back[o] * 4 < s->opens)
-			return; /* few of many, in an order */
-	if (s->chance >= 16 * 16 && s->hits * 16 < s->chance / 2)
-		return;
-	if (p->unused + (f->n - s->tried) * pages > p->limit)
-		return;
-	while (s->tried < f->n && s->scattered < s->opens * SCATTER_GROWTH) {
-		struct spot at = { slot, folder_at(f, ORDER_INODE, s->tried) };
-		struct entry *e = &f->entries[at.index];
-
-		if (e->type == DT_REG && !(e->state & (ENTRY_ASKED | ENTRY_OPENED))) {
-			if (!plan_ask_content(p, w, at, out))
-				return;
-			s->scattered++;
-		}
-		s->tried++;
-	}
-}
-
-static void note_open(struct plan *p, struct spot at, bool asked)
-{
-	struct slot *s = &p->slot[at.slot];
-
-	if (s->opens++)
-		for (unsigned o = 0; o < ORDERS; o++)
-			s->back[o] += folder_rank(s->folder, o, at.index) <
-				      folder_rank(s->folder, o, s->last);
-	s->last = at.index;
-	if (s->scattered) {
-		s->hits += asked;
-		s->chance += (uint32_t)((uint64_t)s->scattered * 16 / s->folder->n);
-	}
 }
 
 bool plan_open(struct plan *p, const struct who *who, uint64_t ino, uint64_t size, uint64_t now,
@@ -283,11 +116,11 @@ bool plan_open(struct plan *p, const struct who *who, uint64_t ino, uint64_t siz
 	plan_touch(p, at.slot, now);
 	if (again)
 		return false;
-	note_open(p, at, e->state & ENTRY_ASKED);
+	plan_note_open(p, at, e->state & ENTRY_ASKED);
 	w = walk_step(p, who, at, now);
 	e->state |= ENTRY_OPENED;
 	walk_contents(p, w, now, out);
-	scatter(p, w, at.slot, out);
+	plan_scatter(p, w, at.slot, out);
 	return size > PLAN_FIRST_BLOCK && size > (uint64_t)e->pages * 4096 &&
 	       (w->whole + w->part < 8 || (p->slot[at.slot].opens & 7) == 0);
 }
@@ -322,19 +155,19 @@ void plan_listed(struct plan *p, uint32_t i, uint32_t gen, struct folder *f, boo
 	for (unsigned e = 0; p->entries > PLAN_ENTRIES && e < PLAN_DIRS; e++)
 		plan_make_room(p, i);
 	if (s->parent == NONE)
-		link_to_parent(p, i);
+		plan_link(p, i);
 	for (uint32_t e = 0; f->dirs && e < f->n; e++) {
 		uint32_t child =
 			f->entries[e].type == DT_DIR ? plan_find_dir(p, f->entries[e].ino) : NONE;
 
 		if (child != NONE && p->slot[child].parent == NONE && child != i)
-			link_to_parent(p, child);
+			plan_link(p, child);
 	}
 	w = &p->walk[s->walk];
 	if (plan_asleep(p) || !w->used)
 		return;
 	if (s->looked >= LOOKED || w->wants_inodes)
-		ask_inodes(p, i, out);
+		plan_ask_inodes(p, i, out);
 	if (s->opened)
 		walk_dirs(p, w, i, now, out);
 	w->credit = 0;

@@ -2,6 +2,8 @@
 /* What plan.c (events), plan_table.c (directories) and plan_walk.c (one program's way) share. */
 #pragma once
 
+#include <dirent.h>
+
 #include "prefetch/plan.h"
 
 #define NONE 0u /* slots are counted from 1 */
@@ -93,6 +95,11 @@ static inline struct entry *spot_entry(struct plan *p, struct spot s)
 	return &p->slot[s.slot].folder->entries[s.index];
 }
 
+static inline bool entry_is_file(const struct entry *e)
+{
+	return e->type == DT_REG || e->type == DT_UNKNOWN;
+}
+
 uint32_t plan_find_dir(struct plan *p, uint64_t ino);
 /* A slot for a directory whose listing is to be asked for; the oldest one goes if need be. */
 uint32_t plan_take_slot(struct plan *p, uint64_t ino, uint64_t now);
@@ -111,6 +118,17 @@ struct guess *plan_guess(struct guesses *out, enum guess_kind kind, uint32_t slo
 bool plan_ask_content(struct plan *p, struct walk *w, struct spot at, struct guesses *out);
 uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t index,
 			uint64_t now, struct guesses *out);
+/* The inodes of all of a directory's entries. */
+void plan_ask_inodes(struct plan *p, uint32_t slot, struct guesses *out);
+/* The listing of a directory that a program has reached by itself. */
+uint32_t plan_ask_node(struct plan *p, const struct who *who, uint64_t ino, uint64_t node,
+		       uint64_t now, struct guesses *out);
+/* Finds out which directory this one is an entry of. */
+void plan_link(struct plan *p, uint32_t slot);
+/* A file was opened for the first time; asked: its content had been guessed. */
+void plan_note_open(struct plan *p, struct spot at, bool asked);
+/* Asks for more of a directory whose files are opened in no order. */
+void plan_scatter(struct plan *p, struct walk *w, uint32_t slot, struct guesses *out);
 /* A content guess ends in the ledger. */
 void plan_count_used(struct plan *p, struct entry *e);
 void plan_count_wasted(struct plan *p, struct entry *e);
@@ -123,6 +141,10 @@ struct walk *walk_of(struct plan *p, const struct who *who, uint64_t now);
 uint8_t walk_number(const struct plan *p, const struct walk *w);
 /* A file was opened: which walk it belongs to, and how that one stands now. */
 struct walk *walk_step(struct plan *p, const struct who *who, struct spot at, uint64_t now);
+/* Its cursor is in this directory, of which the listing is known. */
+bool walk_is_at(const struct plan *p, const struct walk *w, uint32_t slot);
+/* Files of this kind are passed over by this walk. */
+bool walk_unwanted(const struct walk *w, uint16_t suffix);
 /* Asks for what comes after the walk's cursor. */
 void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses *out);
 /* Lists the directories that come after this one. */

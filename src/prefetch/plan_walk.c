@@ -8,10 +8,7 @@
 #define GAP_NEW	     2	/* files passed over, at most, for opens to be in an order */
 #define GAP	     8	/* the same once the order is known */
 #define CONFIDENT    2	/* steps in one order: three opens */
-#define FIRST_WINDOW 8u
-#define STEPS	     2048 /* entries looked at for one event */
 #define LEVELS	     16u     /* that a walk goes down between two files */
-#define ASKS	     16u  /* directories asked for while looking for files */
 #define BAN	     256u /* opens */
 #define WRONG	     8u	  /* files more than were right, and it stops for a while */
 #define RECENT	     64u  /* guesses that are remembered as right and wrong */
@@ -82,18 +79,13 @@ static void note_suffix(struct walk *w, uint16_t hash, bool opened)
 }
 
 /* Files of this kind are passed over by this walk. */
-static bool unwanted(const struct walk *w, uint16_t hash)
+bool walk_unwanted(const struct walk *w, uint16_t hash)
 {
 	for (unsigned i = 0; i < SUFFIXES; i++)
 		if (w->suffix[i].hash == hash)
 			return w->suffix[i].passed >= 4 &&
 			       w->suffix[i].opened * 4 < w->suffix[i].passed;
 	return false;
-}
-
-static bool is_file(const struct entry *e)
-{
-	return e->type == DT_REG || e->type == DT_UNKNOWN;
 }
 
 static uint32_t unopened(const struct walk *w, const struct folder *f, enum order o, uint32_t from,
@@ -104,7 +96,7 @@ static uint32_t unopened(const struct walk *w, const struct folder *f, enum orde
 	for (; from < to && from < f->n; from++) {
 		const struct entry *e = &f->entries[folder_at(f, o, from)];
 
-		n += is_file(e) && !(e->state & ENTRY_OPENED) && !unwanted(w, e->suffix);
+		n += entry_is_file(e) && !(e->state & ENTRY_OPENED) && !walk_unwanted(w, e->suffix);
 	}
 	return n;
 }
@@ -120,7 +112,7 @@ static int gap(const struct walk *w, const struct folder *f, enum order order, u
 	return (int)unopened(w, f, order, a + 1, b);
 }
 
-static bool is_at(const struct plan *p, const struct walk *w, uint32_t slot)
+bool walk_is_at(const struct plan *p, const struct walk *w, uint32_t slot)
 {
 	return w->slot == slot && w->slot != NONE && w->gen == p->slot[slot].gen &&
 	       p->slot[slot].state == SLOT_LISTED;
@@ -130,7 +122,7 @@ static bool near(struct plan *p, const struct walk *w, struct spot at)
 {
 	const struct folder *f;
 
-	if (!w->used || !is_at(p, w, at.slot))
+	if (!w->used || !walk_is_at(p, w, at.slot))
 		return false;
 	f = p->slot[at.slot].folder;
 	for (unsigned o = 0; o < ORDERS; o++) {
@@ -170,7 +162,7 @@ static void pass_over(struct plan *p, struct walk *w, uint32_t to)
 
 			w->files_first = child == NONE || !p->slot[child].opened;
 		}
-		if (!is_file(e) || (e->state & (ENTRY_OPENED | ENTRY_PASSED)))
+		if (!entry_is_file(e) || (e->state & (ENTRY_OPENED | ENTRY_PASSED)))
 			continue;
 		note_suffix(w, e->suffix, false);
 		if (e->state & ENTRY_ASKED) {
@@ -252,16 +244,16 @@ struct walk *walk_step(struct plan *p, const struct who *who, struct spot at, ui
 		w = walk_of(p, who, now);
 	w->who = *who;
 	w->touched = now;
-	if (is_at(p, w, at.slot) && w->index != at.index) {
+	if (walk_is_at(p, w, at.slot) && w->index != at.index) {
 		follow(p, w, at);
 	} else if (w->slot != at.slot) {
-		uint32_t towards = is_at(p, w, w->slot) ? entry_towards(p, w->slot, at.slot)
+		uint32_t towards = walk_is_at(p, w, w->slot) ? entry_towards(p, w->slot, at.slot)
 							: UINT32_MAX;
 
-		if (w->confident && is_at(p, w, w->slot))
+		if (w->confident && walk_is_at(p, w, w->slot))
 			pass_over(p, w, towards);
 		else if (!w->confident)
-			forget_orders(p, w, at, is_at(p, w, w->slot) && towards == UINT32_MAX);
+			forget_orders(p, w, at, walk_is_at(p, w, w->slot) && towards == UINT32_MAX);
 		if (!(e->state & ENTRY_ASKED) && w->confident) /* unforeseen */
 			w->window /= 2;
 	}
@@ -282,123 +274,4 @@ struct walk *walk_step(struct plan *p, const struct who *who, struct spot at, ui
 	w->gen = p->slot[at.slot].gen;
 	w->index = at.index;
 	return w;
-}
-
-/* A way through the tree, depth first. */
-struct path {
-	uint32_t slot, into;
-	int64_t rank;
-	bool dirs_now; /* with files_first: the directory's files are done */
-	bool only_dirs;
-	int steps;
-};
-
-static bool leave(const struct plan *p, const struct walk *w, struct path *at)
-{
-	const struct slot *s = &p->slot[at->slot], *parent = &p->slot[s->parent];
-
-	if (w->files_first && !at->dirs_now && !at->only_dirs) {
-		at->dirs_now = true;
-		at->rank = -1;
-		return true;
-	}
-	if (s->parent == NONE || parent->gen != s->parent_gen || parent->state != SLOT_LISTED)
-		return false;
-	at->slot = s->parent;
-	at->rank = folder_rank(parent->folder, w->order, s->parent_index);
-	at->dirs_now = true;
-	return true;
-}
-
-static bool next(struct plan *p, const struct walk *w, struct path *at, struct spot *found)
-{
-	while (at->steps-- > 0) {
-		const struct folder *f;
-		const struct entry *e;
-
-		if (at->into != NONE && p->slot[at->into].state == SLOT_LISTED) {
-			at->slot = at->into;
-			at->rank = -1;
-			at->dirs_now = false;
-		}
-		at->into = NONE;
-		if (p->slot[at->slot].state != SLOT_LISTED)
-			return false; /* let go meanwhile, to make room */
-		f = p->slot[at->slot].folder;
-		if (at->only_dirs && !f->dirs)
-			at->rank = f->n;
-		if (++at->rank >= f->n) {
-			if (!leave(p, w, at))
-				return false;
-			continue;
-		}
-		*found = (struct spot){ at->slot, folder_at(f, w->order, (uint32_t)at->rank) };
-		e = &f->entries[found->index];
-		if (e->type == DT_DIR && (!w->files_first || at->dirs_now || at->only_dirs)) {
-			uint32_t child = plan_find_dir(p, e->ino);
-
-			if (child != NONE && p->slot[child].parent == at->slot &&
-			    p->slot[child].parent_gen == p->slot[at->slot].gen)
-				at->into = child;
-			return true;
-		}
-		if (is_file(e) && !at->only_dirs && (!w->files_first || !at->dirs_now))
-			return true;
-	}
-	return false;
-}
-
-void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses *out)
-{
-	struct path at = { .slot = w->slot, .steps = STEPS };
-	uint32_t ahead = 0, asked = 0;
-	struct spot s;
-
-	if (!w->confident || w->banned || !is_at(p, w, w->slot))
-		return;
-	if (w->credit) {
-		w->credit--;
-		return;
-	}
-	if (!w->window)
-		w->window = FIRST_WINDOW;
-	w->credit = w->window / 8;
-	at.rank = folder_rank(p->slot[w->slot].folder, w->order, w->index);
-	while (ahead < w->window && next(p, w, &at, &s)) {
-		const struct entry *e = spot_entry(p, s);
-
-		if (e->type == DT_DIR) {
-			if (plan_find_dir(p, e->ino) == NONE && asked++ < ASKS &&
-			    !plan_ask_child(p, w, s.slot, s.index, now, out))
-				return;
-			continue;
-		}
-		if ((e->state & ENTRY_OPENED) || unwanted(w, e->suffix))
-			continue;
-		ahead++;
-		if (!(e->state & ENTRY_ASKED) && !plan_ask_content(p, w, s, out))
-			return;
-	}
-}
-
-void walk_dirs(struct plan *p, struct walk *w, uint32_t slot, uint64_t now, struct guesses *out)
-{
-	struct path at = { .slot = slot, .rank = -1, .only_dirs = true, .steps = STEPS };
-	const struct slot *from = &p->slot[slot];
-	uint32_t ahead = 0;
-	struct spot s;
-
-	if (!w->dirs_window)
-		return;
-	if (from->state != SLOT_LISTED && !leave(p, w, &at))
-		return;
-	while (ahead < w->dirs_window && next(p, w, &at, &s)) {
-		uint32_t child = plan_find_dir(p, spot_entry(p, s)->ino);
-
-		if (child != NONE && p->slot[child].opened)
-			continue;
-		ahead++;
-		if (child == NONE && !plan_ask_child(p, w, s.slot, s.index, now, out))
-			return;
-	}
 }
