@@ -144,8 +144,14 @@ void walking_looked_up(fuse_req_t req, struct fs *fs, struct node *parent, int d
 	struct stat st;
 
 	/* Those answered from memory say little, and there are many of them. */
-	if (w && child->waited && !S_ISDIR(child->stx.stx_mode) && fstat(directory, &st) == 0)
-		walker_lookup(w->walker, &who, st.st_ino, parent, true);
+	if (w && child->waited && fstat(directory, &st) == 0)
+		walker_lookup(w->walker, &who, parent,
+			      &(struct looked_up){
+				      .parent_ino = st.st_ino,
+				      .parent_node = parent->id,
+				      .ino = child->stx.stx_ino,
+				      .directory = S_ISDIR(child->stx.stx_mode),
+			      });
 }
 
 /* What is in memory of the file that fd names; its size for one that can't be looked at. */

@@ -7,6 +7,7 @@
 #include "prefetch/plan_internal.h"
 
 #define STALE	       1000000000ull /* ns: a directory that is read again after so long is listed again */
+#define TOGETHER       250000000ull  /* ns: two who wait for one file have come by then */
 #define HOT	       16u	     /* guesses in a row that gained nothing */
 #define LOOKED	       2u	     /* look-ups that waited, before all inodes are asked for */
 #define UNLOOKED       64u	     /* directories that are read without a look-up that waited */
@@ -71,27 +72,77 @@ bool plan_opendir(struct plan *p, const struct who *who, uint64_t ino, uint64_t 
 	return taken;
 }
 
-bool plan_lookup(struct plan *p, const struct who *who, uint64_t parent_ino, uint64_t node,
-		 bool cold, uint64_t now, struct guesses *out)
+/*
+ * What was in memory is not any more, and what was guessed has to be guessed again: for this
+ * directory, and when it comes twice within a second, for all that are as old.
+ */
+static void forget_dropped(struct plan *p, uint32_t slot, uint64_t now)
 {
-	uint32_t slot = plan_find_dir(p, parent_ino);
-	bool taken = false;
-	struct walk *w;
+	plan_drop_slot(p, slot);
+	if (now - p->dropped > STALE) {
+		p->dropped = now;
+		return;
+	}
+	for (uint32_t i = 1; i <= PLAN_DIRS; i++)
+		if (p->slot[i].state == SLOT_LISTED && p->slot[i].listed + TOGETHER < p->dropped)
+			plan_drop_slot(p, i);
+}
 
-	if (cold)
-		plan_wake(p);
-	if (plan_asleep(p))
+static bool was_dropped(struct plan *p, uint32_t slot, uint64_t ino, uint64_t now)
+{
+	const struct slot *s = &p->slot[slot];
+	uint64_t age = now - s->listed;
+	struct spot at;
+
+	if (s->state != SLOT_LISTED || age <= TOGETHER)
 		return false;
+	if (s->inodes && age > STALE)
+		return true;
+	at = plan_find_entry(p, ino);
+	return at.slot == slot && spot_entry(p, at)->state & (ENTRY_OPENED | ENTRY_DONE);
+}
+
+/*
+ * Programs that name their files never list a directory: from the second subdirectory on that one
+ * looks up, its listing tells where such a program goes next.
+ */
+static uint32_t passed_through(struct plan *p, const struct who *who, const struct looked_up *l,
+			       uint64_t now, struct guesses *out)
+{
+	for (unsigned i = 0; i < PASSED; i++)
+		if (p->passed[i] == l->parent_ino) {
+			p->passed[i] = 0;
+			return plan_ask_node(p, who, l->parent_ino, l->parent_node, now, out);
+		}
+	p->passed[p->passes++ % PASSED] = l->parent_ino;
+	return NONE;
+}
+
+bool plan_lookup(struct plan *p, const struct who *who, const struct looked_up *l, uint64_t now,
+		 struct guesses *out)
+{
+	uint32_t slot = plan_find_dir(p, l->parent_ino);
+	struct walk *w = walk_of(p, who, now);
+	bool taken = false;
+
+	plan_wake(p);
+	if (slot != NONE && !l->directory && was_dropped(p, slot, l->ino, now)) {
+		forget_dropped(p, slot, now);
+		slot = NONE;
+	}
 	if (slot == NONE) {
-		if (!cold)
+		slot = l->directory ? passed_through(p, who, l, now, out)
+				    : plan_ask_node(p, who, l->parent_ino, l->parent_node, now, out);
+		if (slot == NONE)
 			return false;
-		slot = plan_ask_node(p, who, parent_ino, node, now, out);
+		p->slot[slot].walk = walk_number(p, w);
 		taken = true;
 	}
-	w = walk_of(p, who, now);
-	w->unlooked = 0;
 	plan_touch(p, slot, now);
-	if (cold && ++p->slot[slot].looked >= LOOKED) {
+	if (l->directory)
+		return taken;
+	w->unlooked = 0;
+	if (++p->slot[slot].looked >= LOOKED) {
 		w->wants_inodes = true;
 		plan_ask_inodes(p, slot, out);
 	}
@@ -170,8 +221,7 @@ void plan_listed(struct plan *p, uint32_t i, uint32_t gen, struct folder *f, boo
 		plan_ask_inodes(p, i, out);
 	if (s->opened)
 		walk_dirs(p, w, i, now, out);
-	w->credit = 0;
-	walk_contents(p, w, now, out);
+	walk_go_on(p, w, i, now, out);
 }
 
 bool plan_wants(struct plan *p, const struct guess *g)

@@ -16,7 +16,7 @@
 
 #define PLAN_DIRS 2048u		/* directories known at a time */
 #define PLAN_ENTRIES (192u << 10) /* and entries: about 10 MiB */
-#define PLAN_WALKS 16u
+#define PLAN_WALKS 48u /* of all programs; bounded by an entry's `walk` */
 #define PLAN_AHEAD 128u		/* files fetched ahead of one walk at most */
 #define PLAN_DIRS_AHEAD 64u	/* directories listed ahead of one walk at most */
 #define PLAN_GUESSES 128u
@@ -26,6 +26,12 @@ struct plan;
 
 struct who {
 	uint32_t pid, uid, gid;
+};
+
+struct looked_up {
+	uint64_t parent_ino, parent_node;
+	uint64_t ino;
+	bool directory;
 };
 
 enum guess_kind {
@@ -69,9 +75,9 @@ void plan_leave_contents(struct plan *plan);
 /* A program opened a directory. True: `node` is part of a guess (or of the plan) from here on. */
 bool plan_opendir(struct plan *plan, const struct who *who, uint64_t ino, uint64_t node,
 		  uint64_t now, struct guesses *out);
-/* A program looked up something other than a directory. cold: it had to wait for the disk. As above. */
-bool plan_lookup(struct plan *plan, const struct who *who, uint64_t parent_ino, uint64_t node,
-		 bool cold, uint64_t now, struct guesses *out);
+/* A program looked something up and had to wait for the disk. As above, of the parent's node. */
+bool plan_lookup(struct plan *plan, const struct who *who, const struct looked_up *what,
+		 uint64_t now, struct guesses *out);
 /* A program opened a file to read it. True: how much of it is read is worth knowing. */
 bool plan_open(struct plan *plan, const struct who *who, uint64_t ino, uint64_t size, uint64_t now,
 	       struct guesses *out);

@@ -5,6 +5,7 @@
 #include "prefetch/plan_internal.h"
 
 #define FIRST_WINDOW 8u
+#define UNTRIED	     2u	  /* files of a kind that this walk has never opened */
 #define STEPS	     2048 /* entries looked at for one event */
 #define ASKS	     16u  /* directories asked for while looking for files */
 
@@ -72,10 +73,35 @@ static bool next(struct plan *p, const struct walk *w, struct path *at, struct s
 	return false;
 }
 
+/* Files of kinds that the walk has not opened yet, among those ahead of it: a few of each. */
+struct kinds {
+	unsigned n;
+	uint16_t suffix[SUFFIXES];
+	uint8_t files[SUFFIXES];
+};
+
+static bool is_tried(const struct walk *w, struct kinds *k, uint16_t suffix)
+{
+	unsigned i = 0;
+
+	if (walk_has_opened(w, suffix))
+		return true;
+	while (i < k->n && k->suffix[i] != suffix)
+		i++;
+	if (i == SUFFIXES)
+		return true;
+	if (i == k->n) {
+		k->suffix[k->n] = suffix;
+		k->files[k->n++] = 0;
+	}
+	return k->files[i]++ < UNTRIED;
+}
+
 void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses *out)
 {
 	struct path at = { .slot = w->slot, .steps = STEPS };
 	uint32_t ahead = 0, asked = 0;
+	struct kinds kinds = {0};
 	struct spot s;
 
 	if (!w->confident || w->banned || !walk_is_at(p, w, w->slot))
@@ -97,7 +123,8 @@ void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses 
 				return;
 			continue;
 		}
-		if ((e->state & ENTRY_OPENED) || walk_unwanted(w, e->suffix))
+		if ((e->state & ENTRY_OPENED) || walk_unwanted(w, e->suffix) ||
+		    !is_tried(w, &kinds, e->suffix))
 			continue;
 		ahead++;
 		if (!(e->state & ENTRY_ASKED) && !plan_ask_content(p, w, s, out))

@@ -9,7 +9,13 @@
 #define NONE 0u /* slots are counted from 1 */
 #define ENTRY_BUCKETS (1u << 15)
 #define DIR_BUCKETS 1024u
-#define SUFFIXES 8u
+#define SUFFIXES 16u
+#define PLACES 4u   /* that a walk left, to which somebody may come back */
+#define PLAN_LEVELS 16u /* that a walk goes down between two files */
+#define NEAR	     64 /* ranks that an open may lie ahead of the cursor */
+#define GAP_NEW	     2	/* files passed over, at most, for opens to be in an order */
+#define GAP	     8	/* the same once the order is known */
+#define PASSED 16u  /* directories of which a subdirectory was looked up */
 
 enum slot_state {
 	SLOT_FREE,
@@ -41,10 +47,17 @@ struct suffix {
 	uint8_t opened, passed;
 };
 
+/* A file's place, and whether it is still that one. */
+struct place {
+	uint32_t slot, gen, index;
+};
+
 struct walk {
 	bool used;
 	struct who who;
 	uint32_t slot, gen, index; /* the cursor: the file opened last */
+	struct place left[PLACES];
+	unsigned leaves;
 	enum order order;
 	uint8_t score[ORDERS]; /* opens in a row that follow this order */
 	bool confident;
@@ -79,6 +92,9 @@ struct plan {
 	uint32_t dir_bucket[DIR_BUCKETS];
 	uint32_t entry_bucket[ENTRY_BUCKETS];
 	struct folder *dead;
+	uint64_t dropped; /* when it was seen last that memory was taken back */
+	uint64_t passed[PASSED]; /* the last ones; one that comes again is listed */
+	unsigned passes;
 	struct recall *recall; /* NULL until it is needed */
 	struct pending pending[PLAN_PENDING]; /* from pending_first to pending_end, by number */
 	uint32_t pending_first, pending_end;
@@ -108,6 +124,10 @@ void plan_drop_slot(struct plan *p, uint32_t slot);
 bool plan_make_room(struct plan *p, uint32_t keep);
 /* Used by a program just now, and with it those above. */
 void plan_touch(struct plan *p, uint32_t slot, uint64_t now);
+/* Slot NONE: not known. */
+uint32_t plan_parent(const struct plan *p, uint32_t slot);
+/* The entry of `from` below which `to` lies; UINT32_MAX: it does not. */
+uint32_t plan_entry_towards(const struct plan *p, uint32_t from, uint32_t to);
 /* The entries of a slot's folder can be found from here on. */
 void plan_chain(struct plan *p, uint32_t slot);
 /* Slot NONE: not known. */
@@ -139,13 +159,23 @@ void plan_recall_expire(struct plan *p, uint64_t before);
 
 struct walk *walk_of(struct plan *p, const struct who *who, uint64_t now);
 uint8_t walk_number(const struct plan *p, const struct walk *w);
+/* Whose open this is. */
+struct walk *walk_find(struct plan *p, const struct who *who, struct spot at, uint64_t now);
+/* Files between two entries that this walk might have opened; -1: not a little way ahead. */
+int walk_gap(const struct walk *w, const struct folder *f, enum order order, uint32_t from,
+	     uint32_t to);
 /* A file was opened: which walk it belongs to, and how that one stands now. */
 struct walk *walk_step(struct plan *p, const struct who *who, struct spot at, uint64_t now);
 /* Its cursor is in this directory, of which the listing is known. */
 bool walk_is_at(const struct plan *p, const struct walk *w, uint32_t slot);
 /* Files of this kind are passed over by this walk. */
 bool walk_unwanted(const struct walk *w, uint16_t suffix);
+/* It has opened some of this kind. */
+bool walk_has_opened(const struct walk *w, uint16_t suffix);
 /* Asks for what comes after the walk's cursor. */
 void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses *out);
+/* A listing has come that `by` or who is near it may have been short of. */
+void walk_go_on(struct plan *p, const struct walk *by, uint32_t slot, uint64_t now,
+		struct guesses *out);
 /* Lists the directories that come after this one. */
 void walk_dirs(struct plan *p, struct walk *w, uint32_t slot, uint64_t now, struct guesses *out);

@@ -4,7 +4,7 @@
 
 #define SCATTER_MIN    8u	     /* opens in no order */
 #define SCATTER_SHARE  64u	     /* and one in so many of the directory's files */
-#define SCATTER_GROWTH 4u	     /* files fetched for each of them */
+#define SCATTER_GROWTH 4u	     /* files fetched for each of them, at first */
 
 void plan_note_open(struct plan *p, struct spot at, bool asked)
 {
@@ -25,6 +25,8 @@ void plan_scatter(struct plan *p, struct walk *w, uint32_t slot, struct guesses 
 {
 	struct slot *s = &p->slot[slot];
 	struct folder *f = s->folder;
+	/* The more of it has been opened, the likelier the rest: all, once a sixteenth was. */
+	uint64_t allowed = s->opens * (SCATTER_GROWTH + (uint64_t)s->opens * 192 / (f ? f->n : 1));
 	uint64_t pages = p->counters.files > 64 ? p->counters.pages / p->counters.files + 1 : 8;
 
 	if (s->state != SLOT_LISTED) /* let go meanwhile, to make room */
@@ -38,7 +40,7 @@ void plan_scatter(struct plan *p, struct walk *w, uint32_t slot, struct guesses 
 		return;
 	if (p->unused + (f->n - s->tried) * pages > p->limit)
 		return;
-	while (s->tried < f->n && s->scattered < s->opens * SCATTER_GROWTH) {
+	while (s->tried < f->n && s->scattered < allowed) {
 		struct spot at = { slot, folder_at(f, ORDER_INODE, s->tried) };
 		struct entry *e = &f->entries[at.index];
 

@@ -131,6 +131,27 @@ bool plan_make_room(struct plan *p, uint32_t keep)
 	return true;
 }
 
+uint32_t plan_parent(const struct plan *p, uint32_t slot)
+{
+	const struct slot *s = &p->slot[slot];
+
+	return p->slot[s->parent].gen == s->parent_gen ? s->parent : NONE;
+}
+
+uint32_t plan_entry_towards(const struct plan *p, uint32_t from, uint32_t to)
+{
+	for (unsigned depth = 0; depth < PLAN_LEVELS; depth++) {
+		const struct slot *s = &p->slot[to];
+
+		if (s->parent == NONE || p->slot[s->parent].gen != s->parent_gen)
+			break;
+		if (s->parent == from)
+			return s->parent_index;
+		to = s->parent;
+	}
+	return UINT32_MAX;
+}
+
 void plan_touch(struct plan *p, uint32_t slot, uint64_t now)
 {
 	/* Those above are gone back to. */

@@ -4,11 +4,7 @@
 
 #include "prefetch/plan_internal.h"
 
-#define NEAR	     64 /* ranks that an open may lie ahead of the cursor */
-#define GAP_NEW	     2	/* files passed over, at most, for opens to be in an order */
-#define GAP	     8	/* the same once the order is known */
 #define CONFIDENT    2	/* steps in one order: three opens */
-#define LEVELS	     16u     /* that a walk goes down between two files */
 #define BAN	     256u /* opens */
 #define WRONG	     8u	  /* files more than were right, and it stops for a while */
 #define RECENT	     64u  /* guesses that are remembered as right and wrong */
@@ -16,39 +12,6 @@
 uint8_t walk_number(const struct plan *p, const struct walk *w)
 {
 	return (uint8_t)(w - p->walk);
-}
-
-struct walk *walk_of(struct plan *p, const struct who *who, uint64_t now)
-{
-	struct walk *oldest = &p->walk[0], *newest = NULL;
-
-	for (unsigned i = 0; i < PLAN_WALKS; i++) {
-		struct walk *w = &p->walk[i];
-
-		if (w->used && w->who.pid == who->pid) {
-			w->who = *who;
-			w->touched = now;
-			return w;
-		}
-		if (!w->used || (oldest->used && w->touched < oldest->touched))
-			oldest = w;
-		if (w->used && (!newest || w->touched > newest->touched))
-			newest = w;
-	}
-	/* One program after another on the same files (find -exec): what the last one did. */
-	if (newest && newest->who.uid == who->uid) {
-		uint8_t whole = newest->whole, part = newest->part;
-
-		memset(oldest, 0, sizeof(*oldest));
-		oldest->whole = whole;
-		oldest->part = part;
-	} else {
-		memset(oldest, 0, sizeof(*oldest));
-	}
-	oldest->used = true;
-	oldest->who = *who;
-	oldest->touched = now;
-	return oldest;
 }
 
 static void note_suffix(struct walk *w, uint16_t hash, bool opened)
@@ -88,6 +51,14 @@ bool walk_unwanted(const struct walk *w, uint16_t hash)
 	return false;
 }
 
+bool walk_has_opened(const struct walk *w, uint16_t hash)
+{
+	for (unsigned i = 0; i < SUFFIXES; i++)
+		if (w->suffix[i].hash == hash && w->suffix[i].opened)
+			return true;
+	return false;
+}
+
 static uint32_t unopened(const struct walk *w, const struct folder *f, enum order o, uint32_t from,
 			 uint32_t to)
 {
@@ -101,8 +72,7 @@ static uint32_t unopened(const struct walk *w, const struct folder *f, enum orde
 	return n;
 }
 
-/* Files between two entries that this walk might have opened; -1: not a little way ahead. */
-static int gap(const struct walk *w, const struct folder *f, enum order order, uint32_t from,
+int walk_gap(const struct walk *w, const struct folder *f, enum order order, uint32_t from,
 	       uint32_t to)
 {
 	uint32_t a = folder_rank(f, order, from), b = folder_rank(f, order, to);
@@ -118,22 +88,6 @@ bool walk_is_at(const struct plan *p, const struct walk *w, uint32_t slot)
 	       p->slot[slot].state == SLOT_LISTED;
 }
 
-static bool near(struct plan *p, const struct walk *w, struct spot at)
-{
-	const struct folder *f;
-
-	if (!w->used || !walk_is_at(p, w, at.slot))
-		return false;
-	f = p->slot[at.slot].folder;
-	for (unsigned o = 0; o < ORDERS; o++) {
-		int n = w->confident && o != w->order ? -1 : gap(w, f, o, w->index, at.index);
-
-		if (n >= 0 && n <= (w->confident ? GAP : GAP_NEW))
-			return true;
-	}
-	return false;
-}
-
 static void wrong(struct walk *w)
 {
 	w->wrong++;
@@ -145,11 +99,11 @@ static void wrong(struct walk *w)
 	memset(w->score, 0, sizeof(w->score));
 }
 
-/* What lies between the cursor and the end of the way to `to` in this directory was not wanted. */
-static void pass_over(struct plan *p, struct walk *w, uint32_t to)
+/* What lies between an entry and the end of the way to `to` in its directory was not wanted. */
+static void pass_over(struct plan *p, struct walk *w, struct spot from, uint32_t to)
 {
-	struct folder *f = p->slot[w->slot].folder;
-	uint32_t rank = folder_rank(f, w->order, w->index) + 1;
+	struct folder *f = p->slot[from.slot].folder;
+	uint32_t rank = folder_rank(f, w->order, from.index) + 1;
 	uint32_t end = rank + NEAR < f->n ? rank + NEAR : f->n;
 
 	if (to < f->n && folder_rank(f, w->order, to) < end)
@@ -157,7 +111,7 @@ static void pass_over(struct plan *p, struct walk *w, uint32_t to)
 	for (; rank < end; rank++) {
 		struct entry *e = &f->entries[folder_at(f, w->order, rank)];
 
-		if (e->type == DT_DIR && to < f->n) {
+		if (e->type == DT_DIR && to < f->n && from.slot == w->slot) {
 			uint32_t child = plan_find_dir(p, e->ino);
 
 			w->files_first = child == NONE || !p->slot[child].opened;
@@ -167,24 +121,28 @@ static void pass_over(struct plan *p, struct walk *w, uint32_t to)
 		note_suffix(w, e->suffix, false);
 		if (e->state & ENTRY_ASKED) {
 			e->state |= ENTRY_PASSED;
-			wrong(w);
+			if (!walk_unwanted(w, e->suffix)) /* else it was the last one of its kind */
+				wrong(w);
 		}
 	}
 }
 
-/* The entry of `from` below which `to` lies; UINT32_MAX: it does not. */
-static uint32_t entry_towards(const struct plan *p, uint32_t from, uint32_t to)
+/* The walk goes on elsewhere: so too for the directories that it leaves on its way up. */
+static void pass_over_to(struct plan *p, struct walk *w, struct spot to)
 {
-	for (unsigned depth = 0; depth < LEVELS; depth++) {
-		const struct slot *s = &p->slot[to];
+	struct spot at = {w->slot, w->index};
 
-		if (s->parent == NONE || p->slot[s->parent].gen != s->parent_gen)
-			break;
-		if (s->parent == from)
-			return s->parent_index;
-		to = s->parent;
+	for (unsigned depth = 0; depth < PLAN_LEVELS && w->confident; depth++) {
+		const struct slot *s = &p->slot[at.slot];
+		uint32_t towards = at.slot == to.slot ? to.index : plan_entry_towards(p, at.slot, to.slot);
+
+		if (s->state != SLOT_LISTED)
+			return;
+		pass_over(p, w, at, towards);
+		if (towards != UINT32_MAX || !plan_parent(p, at.slot))
+			return;
+		at = (struct spot){s->parent, s->parent_index};
 	}
-	return UINT32_MAX;
 }
 
 /*
@@ -213,7 +171,7 @@ static void follow(struct plan *p, struct walk *w, struct spot at)
 	enum order best = w->order;
 
 	for (unsigned o = 0; o < ORDERS; o++) {
-		int n = gap(w, f, o, w->index, at.index);
+		int n = walk_gap(w, f, o, w->index, at.index);
 		bool good = n >= 0 && n <= (w->confident && o == w->order ? GAP : GAP_NEW);
 
 		w->score[o] = !good ? 0 : w->score[o] < 8 ? w->score[o] + 1 : 8;
@@ -226,47 +184,50 @@ static void follow(struct plan *p, struct walk *w, struct spot at)
 		w->window /= 2;
 	w->order = best;
 	if (w->score[best])
-		pass_over(p, w, at.index);
+		pass_over(p, w, (struct spot){w->slot, w->index}, at.index);
 	w->confident = w->score[best] >= CONFIDENT || (w->confident && w->score[best]);
+}
+
+static void move(struct plan *p, struct walk *w, struct spot at, bool foreseen)
+{
+	bool here = walk_is_at(p, w, w->slot);
+
+	if (here) {
+		w->left[w->leaves++ % PLACES] = (struct place){w->slot, w->gen, w->index};
+		pass_over_to(p, w, at);
+	}
+	if (!w->confident)
+		forget_orders(p, w, at,
+			      here && plan_entry_towards(p, w->slot, at.slot) == UINT32_MAX);
+	else if (!foreseen)
+		w->window /= 2;
+}
+
+static void note_right(struct walk *w, const struct entry *e)
+{
+	w->right++;
+	if ((e->state & ENTRY_PASSED) && w->wrong)
+		w->wrong--;
+	w->window += w->window < PLAN_AHEAD ? 2 : 0;
+	if (w->right + w->wrong >= RECENT) {
+		w->right /= 2;
+		w->wrong /= 2;
+	}
 }
 
 struct walk *walk_step(struct plan *p, const struct who *who, struct spot at, uint64_t now)
 {
 	struct entry *e = spot_entry(p, at);
-	struct walk *w = NULL;
+	struct walk *w = walk_find(p, who, at, now);
 
-	if ((e->state & ENTRY_ASKED) && p->walk[e->walk].used)
-		w = &p->walk[e->walk];
-	for (unsigned i = 0; i < PLAN_WALKS && !w; i++)
-		if (near(p, &p->walk[i], at))
-			w = &p->walk[i];
-	if (!w)
-		w = walk_of(p, who, now);
 	w->who = *who;
 	w->touched = now;
-	if (walk_is_at(p, w, at.slot) && w->index != at.index) {
+	if (walk_is_at(p, w, at.slot) && w->index != at.index)
 		follow(p, w, at);
-	} else if (w->slot != at.slot) {
-		uint32_t towards = walk_is_at(p, w, w->slot) ? entry_towards(p, w->slot, at.slot)
-							: UINT32_MAX;
-
-		if (w->confident && walk_is_at(p, w, w->slot))
-			pass_over(p, w, towards);
-		else if (!w->confident)
-			forget_orders(p, w, at, walk_is_at(p, w, w->slot) && towards == UINT32_MAX);
-		if (!(e->state & ENTRY_ASKED) && w->confident) /* unforeseen */
-			w->window /= 2;
-	}
-	if (e->state & ENTRY_ASKED) {
-		w->right++;
-		if ((e->state & ENTRY_PASSED) && w->wrong)
-			w->wrong--;
-		w->window += w->window < PLAN_AHEAD ? 2 : 0;
-		if (w->right + w->wrong >= RECENT) {
-			w->right /= 2;
-			w->wrong /= 2;
-		}
-	}
+	else if (w->slot != at.slot)
+		move(p, w, at, e->state & ENTRY_ASKED);
+	if (e->state & ENTRY_ASKED)
+		note_right(w, e);
 	if (w->banned)
 		w->banned--;
 	note_suffix(w, e->suffix, true);

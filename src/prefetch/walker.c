@@ -226,8 +226,8 @@ void walker_opendir(struct walker *w, const struct who *who, uint64_t ino, struc
 		node_forget(w->config.tree->nodes, node, 1);
 }
 
-void walker_lookup(struct walker *w, const struct who *who, uint64_t parent_ino,
-		   struct node *parent, bool cold)
+void walker_lookup(struct walker *w, const struct who *who, struct node *parent,
+		   const struct looked_up *what)
 {
 	struct guesses out;
 	bool taken;
@@ -235,7 +235,7 @@ void walker_lookup(struct walker *w, const struct who *who, uint64_t parent_ino,
 	node_hold(w->config.tree->nodes, parent);
 	pthread_mutex_lock(&w->lock);
 	out.n = 0;
-	taken = plan_lookup(w->plan, who, parent_ino, parent->id, cold, clock_ns(), &out);
+	taken = plan_lookup(w->plan, who, what, clock_ns(), &out);
 	finish(w, &out);
 	if (!taken)
 		node_forget(w->config.tree->nodes, parent, 1);

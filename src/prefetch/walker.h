@@ -31,8 +31,9 @@ bool walker_asleep(const struct walker *walker);
 
 /* node: the directory's, known to the kernel during this call. */
 void walker_opendir(struct walker *walker, const struct who *who, uint64_t ino, struct node *node);
-void walker_lookup(struct walker *walker, const struct who *who, uint64_t parent_ino,
-		   struct node *parent, bool cold);
+/* A look-up that waited. */
+void walker_lookup(struct walker *walker, const struct who *who, struct node *parent,
+		   const struct looked_up *what);
 /* True: tell how much of it is in memory at its end, by walker_sampled(). */
 bool walker_open(struct walker *walker, const struct who *who, const struct node *node,
 		 uint64_t ino, uint64_t size);

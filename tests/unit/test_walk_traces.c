@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan_bury.h"
 #include "prefetch/plan.h"
 
 #define ENTRIES 2000u
@@ -22,7 +23,7 @@ struct thing {
 	unsigned parent, size;
 	uint64_t ino;
 	char type, name[64];
-	bool inode, content, opened;
+	bool inode, content, opened, listed;
 };
 
 struct replay {
@@ -61,30 +62,12 @@ static unsigned by_ino(const struct replay *r, uint64_t ino)
 	return 0;
 }
 
-static void let_go(struct folder *f)
-{
-	if (f && folder_unref(f))
-		folder_free(f);
-}
-
-static void bury(struct replay *r)
-{
-	struct folder *dead = plan_dead(r->plan);
-
-	while (dead) {
-		struct folder *next = dead->next;
-
-		let_go(dead);
-		dead = next;
-	}
-}
-
 static void take(struct replay *r, const struct guesses *out)
 {
 	for (unsigned i = 0; i < out->n; i++)
 		r->queue[r->tail++ % QUEUE] = out->guess[i];
 	ck_assert_uint_le(r->tail - r->head, QUEUE);
-	bury(r);
+	plan_bury(r->plan);
 }
 
 static void fetch(struct replay *r, const struct guess *g)
@@ -106,6 +89,7 @@ static void act(struct replay *r, const struct guess *g)
 	if (g->kind == GUESS_LIST) {
 		unsigned dir = f ? by_ino(r, f->entries[g->index].ino) : (unsigned)g->node;
 
+		r->all[dir].listed = true;
 		plan_listed(r->plan, g->slot, g->gen, list(r, dir), false, r->now, &out);
 	} else if (g->kind == GUESS_META) {
 		for (uint32_t i = g->index; i < g->index + g->count; i++)
@@ -128,20 +112,28 @@ static void work(struct replay *r, unsigned most)
 	}
 }
 
-/* The first look-up of a name waits for the disk unless its inode has come before. */
+/* The first look-up of a name waits for the disk unless its inode has come before; what lies above
+ * it is looked up first. */
 static void look_up(struct replay *r, unsigned n)
 {
 	struct guesses out = { .n = 0 };
 	struct thing *all = r->all;
 
-	if (all[n].type == 'd' || all[n].opened)
+	if (!n || all[n].opened)
 		return;
 	all[n].opened = true;
-	r->lookups++;
-	r->known += all[n].inode;
-	if (!all[n].inode)
-		plan_lookup(r->plan, &r->who, INO(all[n].parent), all[n].parent, true, r->now,
-			    &out);
+	look_up(r, all[n].parent);
+	r->lookups += all[n].type != 'd';
+	r->known += all[n].type != 'd' && all[n].inode;
+	if (!all[n].inode && !all[n].listed)
+		plan_lookup(r->plan, &r->who,
+			    &(struct looked_up){
+				    .parent_ino = INO(all[n].parent),
+				    .parent_node = all[n].parent,
+				    .ino = all[n].ino,
+				    .directory = all[n].type == 'd',
+			    },
+			    r->now, &out);
 	all[n].inode = true;
 	take(r, &out);
 	work(r, DEPTH);
@@ -242,7 +234,7 @@ START_TEST(test_trace)
 
 	work(r, QUEUE);
 	plan_forget(r->plan, UINT64_MAX);
-	bury(r);
+	plan_bury(r->plan);
 	plan_read_counters(r->plan, &c);
 	ck_assert_uint_eq(c.files, c.used + c.late + c.wasted);
 	ready = percent(r->ready, r->opens);

@@ -109,7 +109,9 @@ static void visit_file(const struct who *who, const struct child *dir, struct st
 	if (tree_lookup(&tree, dir->node, dir->fd, name, true, &file) != 0)
 		return;
 	if (who->pid % 2)
-		walker_lookup(walker, who, dir_st->st_ino, dir->node, true);
+		walker_lookup(walker, who, dir->node,
+			      &(struct looked_up){dir_st->st_ino, dir->node->id,
+						  file.stx.stx_ino, false});
 	if (walker_open(walker, who, file.node, file.stx.stx_ino, file.stx.stx_size))
 		walker_sampled(walker, who->pid, file.stx.stx_size, file.stx.stx_size);
 	node_forget(tree.nodes, file.node, 1);
@@ -190,7 +192,8 @@ START_TEST(test_stopped_at_once)
 	start(1 + (unsigned)_i);
 	fstat(tree.source.root, &st);
 	for (unsigned i = 0; i < 20; i++)
-		walker_lookup(walker, &who, st.st_ino, node_get(tree.nodes, NODE_ROOT_ID), true);
+		walker_lookup(walker, &who, node_get(tree.nodes, NODE_ROOT_ID),
+			      &(struct looked_up){st.st_ino, NODE_ROOT_ID, i, i % 3 == 0});
 	stop();
 }
 END_TEST
