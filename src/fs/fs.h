@@ -14,6 +14,7 @@
 #include "fs/worker.h"
 #include "node/tree.h"
 #include "options.h"
+#include "policy_tree.h"
 #include "stats/stats.h"
 
 struct session;
@@ -39,6 +40,7 @@ struct fs {
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	struct walking *walking; /* NULL: trees are not walked ahead */
+	struct policy_tree tree_policy;
 	struct engine *engine; /* NULL: no data comes to us by choice */
 	_Atomic bool refused; /* a file has refused Direct IO, and it was said */
 	int mount_id; /* mountinfo's; another mount at the same path is none of ours */

@@ -208,6 +208,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	fs->disk_latency_ns = learn_latency(fs);
 	direct_start(fs);
 	fs->latency = latency_new(o->wake);
+	walking_look(fs);
 	result = fs_mount(fs, c->mountpoint, err, err_size);
 	if (result)
 		return result;

@@ -5,7 +5,6 @@
 #include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 
 #include "io/engine.h"
 #include "prefetch/fetch.h"
@@ -17,9 +16,6 @@
 /* 32 readers at once got from a 1 ms disk what it gives (DESIGN.md: 0.44 s with 32 or 64). */
 #define THREADS		       32u
 #define DESCRIPTORS_PER_THREAD 64u /* of the process's, so that requests have enough */
-/* What guesses may hold in memory until they are used, as a share of all memory. */
-#define MEMORY_SHARE 16
-#define MEMORY_MAX   (1ull << 30)
 /* While all is in memory, one open in so many is looked at. */
 #define LOOK_EVERY 64u
 #define SAMPLES	   8u
@@ -29,7 +25,7 @@ struct walking {
 	_Atomic bool paused; /* memory is short */
 	_Atomic unsigned opens;
 	/* Open files of which the end will tell how much was read. */
-	struct sample {
+	struct reading {
 		_Atomic uint64_t node; /* 0: free */
 		uint32_t pid;
 	} sample[SAMPLES];
@@ -57,19 +53,6 @@ static unsigned threads(void)
 	return n ? n : 1;
 }
 
-static uint64_t memory(const struct options *o)
-{
-	struct sysinfo info;
-	uint64_t share;
-
-	if (sysinfo(&info) < 0)
-		return MEMORY_MAX / 16;
-	share = (uint64_t)info.totalram * info.mem_unit / MEMORY_SHARE;
-	if (o->memory != OPTIONS_MEMORY_AUTO && o->memory / 2 < share)
-		share = o->memory / 2;
-	return share < MEMORY_MAX ? share : MEMORY_MAX;
-}
-
 static bool in_memory(unsigned long filesystem)
 {
 	return filesystem == TMPFS_MAGIC || filesystem == RAMFS_MAGIC;
@@ -80,21 +63,40 @@ static bool past_the_page_cache(const struct fs *fs)
 	return fs->engine && engine_ops(fs->engine) != &io_buffered_ops;
 }
 
+void walking_look(struct fs *fs)
+{
+	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct probe_root root = {.fd = root_fd, .mountinfo = PROBE_MOUNTINFO};
+	struct host_memory memory = {0};
+	struct device_target target;
+	struct device device = {0};
+
+	if (root_fd >= 0) {
+		host_memory_probe(&memory, &root);
+		if (device_target_init(&target, fs->tree.source.root) == 0)
+			device_probe(&device, &root, &target);
+	}
+	device.measured.latency_ns = fs->disk_latency_ns;
+	policy_tree(&fs->tree_policy, &device, &memory, fs->options->memory);
+}
+
 void walking_start(struct fs *fs)
 {
 	enum option_prefetch said = fs->options->prefetch;
 	struct walker_config config = {
 		.tree = &fs->tree,
-		.bytes = memory(fs->options),
+		.bytes = fs->tree_policy.bytes,
 		.threads = threads(),
 		.always = said == OPTION_PREFETCH_TREE,
+		.by_inode = fs->tree_policy.by_inode,
 		.no_contents = past_the_page_cache(fs),
 		.prepare = prepare,
 		.argument = fs,
 	};
 
 	if (said != OPTION_PREFETCH_TREE &&
-	    (said != OPTION_PREFETCH_AUTO || in_memory(fs->tree.source.filesystem)))
+	    (said != OPTION_PREFETCH_AUTO || in_memory(fs->tree.source.filesystem) ||
+	     !fs->tree_policy.gain))
 		return;
 	fs->walking = calloc(1, sizeof(*fs->walking));
 	if (fs->walking)
@@ -228,11 +230,14 @@ void walking_closed(struct fs *fs, struct node *node)
 bool walking_tick(struct fs *fs)
 {
 	struct walking *w = fs->walking;
+	struct pressure pressure;
 
 	if (!w)
 		return false;
-	atomic_store_explicit(&w->paused, pressure_on_memory(fs->tree.source.proc),
-			      memory_order_relaxed);
+	pressure_read(fs->tree.source.proc, &pressure);
+	atomic_store_explicit(&w->paused, pressure.memory, memory_order_relaxed);
+	walker_weather(w->walker, policy_tree_bytes(&fs->tree_policy, pressure.available),
+		       pressure.disk);
 	return walker_tick(w->walker);
 }
 

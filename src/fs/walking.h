@@ -6,6 +6,8 @@
 
 #include "fs/fs.h"
 
+/* Before mounting, as nothing is opened by path afterwards: what there is under SOURCE. */
+void walking_look(struct fs *fs);
 /* Starts it unless it is switched off or can't gain anything here. Needs fs->tree. */
 void walking_start(struct fs *fs);
 void walking_stop(struct fs *fs);

@@ -27,6 +27,12 @@ struct plan *plan_new(uint64_t bytes, bool always)
 	return p;
 }
 
+void plan_weather(struct plan *p, uint64_t bytes, bool strained)
+{
+	p->limit = bytes / 4096;
+	p->strained = strained;
+}
+
 void plan_leave_contents(struct plan *p)
 {
 	p->no_contents = true;

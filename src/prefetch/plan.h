@@ -58,6 +58,9 @@ struct guesses {
 	struct guess guess[PLAN_GUESSES];
 };
 
+/* Contents in the order of their inodes, behind all else: for disks with heads. */
+void guesses_by_inode(struct guesses *guesses);
+
 struct plan_counters {
 	uint64_t listed, inodes;  /* directories and inodes asked for */
 	uint64_t files, pages;	  /* contents asked for; 4 KiB pages that came of it */
@@ -69,6 +72,9 @@ struct plan_counters {
  * NULL without memory. */
 struct plan *plan_new(uint64_t bytes, bool always);
 struct plan *plan_free(struct plan *plan);
+/* How it stands with the machine: bytes as above; strained: the disk has more to do than it can,
+ * so only who has been right lately goes on. */
+void plan_weather(struct plan *plan, uint64_t bytes, bool strained);
 /* Nobody reads through SOURCE's page cache: no contents are guessed. */
 void plan_leave_contents(struct plan *plan);
 

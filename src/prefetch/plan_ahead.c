@@ -104,7 +104,8 @@ void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses 
 	struct kinds kinds = {0};
 	struct spot s;
 
-	if (!w->confident || w->banned || !walk_is_at(p, w, w->slot))
+	if (!w->confident || w->banned || !walk_is_at(p, w, w->slot) ||
+	    (p->strained && !walk_is_trusted(w)))
 		return;
 	if (w->credit) {
 		w->credit--;
@@ -136,14 +137,14 @@ void walk_dirs(struct plan *p, struct walk *w, uint32_t slot, uint64_t now, stru
 {
 	struct path at = { .slot = slot, .rank = -1, .only_dirs = true, .steps = STEPS };
 	const struct slot *from = &p->slot[slot];
-	uint32_t ahead = 0;
+	uint32_t ahead = 0, window = p->strained ? w->dirs_window / 4 : w->dirs_window;
 	struct spot s;
 
 	if (!w->dirs_window)
 		return;
 	if (from->state != SLOT_LISTED && !leave(p, w, &at))
 		return;
-	while (ahead < w->dirs_window && next(p, w, &at, &s)) {
+	while (ahead < window && next(p, w, &at, &s)) {
 		uint32_t child = plan_find_dir(p, spot_entry(p, s)->ino);
 
 		if (child != NONE && p->slot[child].opened)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Guesses, as they are written down. */
+#include <stdlib.h>
+
 #include "prefetch/plan_internal.h"
 
 #define INODES 16u	    /* entries in one guess: about a block of the disk's */
@@ -117,4 +119,23 @@ uint32_t plan_ask_node(struct plan *p, const struct who *who, uint64_t ino, uint
 	plan_link(p, slot);
 	p->counters.listed++;
 	return slot;
+}
+
+static uint64_t place_on_disk(const struct guess *g)
+{
+	if (g->kind == GUESS_CONTENT)
+		return g->folder->entries[g->index].ino;
+	return g->kind == GUESS_RECALL ? g->file.ino : 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	uint64_t x = place_on_disk(a), y = place_on_disk(b);
+
+	return x < y ? -1 : x > y;
+}
+
+void guesses_by_inode(struct guesses *out)
+{
+	qsort(out->guess, out->n, sizeof(out->guess[0]), by_place);
 }

@@ -84,7 +84,7 @@ struct pending {
 struct plan {
 	uint64_t limit; /* pages */
 	uint64_t unused; /* pages fetched and not opened yet */
-	bool always, asleep, no_contents;
+	bool always, asleep, no_contents, strained;
 	uint32_t hot; /* guesses in a row that found all in memory */
 	uint32_t entries, dirs, free, gens, hand;
 	struct slot slot[PLAN_DIRS + 1];
@@ -156,6 +156,12 @@ void plan_count_wasted(struct plan *p, struct entry *e);
 void plan_recall_done(struct plan *p, uint32_t id, uint32_t pages);
 /* Those asked for before then, and not opened, are wasted. */
 void plan_recall_expire(struct plan *p, uint64_t before);
+
+/* While the disk has too much to do: it has been right, and nearly always. */
+static inline bool walk_is_trusted(const struct walk *w)
+{
+	return w->right >= 16 && w->wrong * 8 <= w->right;
+}
 
 struct walk *walk_of(struct plan *p, const struct who *who, uint64_t now);
 uint8_t walk_number(const struct plan *p, const struct walk *w);

@@ -96,7 +96,7 @@ void plan_recall(struct plan *p, const struct who *who, const struct recall_file
 		p->recall = recall_new();
 	if (!p->recall)
 		return;
-	n = recall_open(p->recall, file, next, ROOM);
+	n = recall_open(p->recall, file, next, p->strained ? 0 : ROOM);
 	for (unsigned i = 0; i < n; i++) {
 		struct spot at = plan_find_entry(p, next[i]->ino);
 

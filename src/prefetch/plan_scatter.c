@@ -31,7 +31,7 @@ void plan_scatter(struct plan *p, struct walk *w, uint32_t slot, struct guesses 
 
 	if (s->state != SLOT_LISTED) /* let go meanwhile, to make room */
 		return;
-	if (w->confident || w->banned || s->opens < SCATTER_MIN + f->n / SCATTER_SHARE)
+	if (w->confident || w->banned || p->strained || s->opens < SCATTER_MIN + f->n / SCATTER_SHARE)
 		return;
 	for (unsigned o = 0; o < ORDERS; o++)
 		if (s->back[o] * 4 < s->opens)

@@ -71,10 +71,14 @@ static void give_up(struct walker *w, const struct guess *g)
 }
 
 /* After an event: the lock is held, and is not afterwards. */
-static void finish(struct walker *w, const struct guesses *g)
+static void finish(struct walker *w, struct guesses *g)
 {
 	struct folder *dead = plan_dead(w->plan);
-	unsigned queued = enqueue(w, g);
+	unsigned queued;
+
+	if (w->config.by_inode && g->n > 1)
+		guesses_by_inode(g);
+	queued = enqueue(w, g);
 
 	pthread_mutex_unlock(&w->lock);
 	let_go(w, dead);
@@ -290,6 +294,13 @@ void walker_wake(struct walker *w)
 	pthread_mutex_lock(&w->lock);
 	plan_wake(w->plan);
 	atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void walker_weather(struct walker *w, uint64_t bytes, bool strained)
+{
+	pthread_mutex_lock(&w->lock);
+	plan_weather(w->plan, bytes, strained);
 	pthread_mutex_unlock(&w->lock);
 }
 

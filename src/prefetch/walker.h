@@ -16,6 +16,7 @@ struct walker_config {
 	uint64_t bytes;		 /* that guesses may hold in memory until they are used */
 	unsigned threads;
 	bool always;		 /* also where all is in memory already: for tests */
+	bool by_inode;		 /* files are fetched in the order of their inodes, where it is free */
 	bool no_contents;	 /* nobody reads through SOURCE's page cache */
 	void (*prepare)(void *); /* run in each thread before it works: identity */
 	void *argument;
@@ -41,6 +42,8 @@ void walker_sampled(struct walker *walker, uint32_t pid, uint64_t resident, uint
 /* Something was not in memory after all. */
 void walker_wake(struct walker *walker);
 
+/* As plan_weather(). */
+void walker_weather(struct walker *walker, uint64_t bytes, bool strained);
 /* Every second or so: lets go what is not used any more. True: something is left. */
 bool walker_tick(struct walker *walker);
 

@@ -8,7 +8,9 @@
 #include "probe/sysfile.h"
 #include "util/cleanup.h"
 
-#define WAITING	    10.0 /* per cent of the last 10 s in which something waited for memory */
+/* Per cent of the last 10 s in which something waited. */
+#define MEMORY	    10.0
+#define DISK	    60.0 /* a program that reads cold files waits most of the time: it is no alarm */
 #define LEAST_SHARE 16u	 /* of all memory must be to be had */
 
 static uint64_t kib_of(const char *text, const char *name)
@@ -18,25 +20,29 @@ static uint64_t kib_of(const char *text, const char *name)
 	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
-static bool is_short(int proc)
-{
-	autofree char *text = NULL;
-	uint64_t total, available;
-
-	if (sys_slurp(proc, "meminfo", 4096, &text) < 0)
-		return false;
-	total = kib_of(text, "MemTotal:");
-	available = kib_of(text, "MemAvailable:");
-	return available && available < total / LEAST_SHARE;
-}
-
-bool pressure_on_memory(int proc)
+static double waiting(int proc, const char *for_what)
 {
 	char line[128];
-	double waiting;
+	double percent;
 
-	if (sys_line(proc, "pressure/memory", line, sizeof(line)) > 0 &&
-	    sscanf(line, "some avg10=%lf", &waiting) == 1 && waiting >= WAITING)
-		return true;
-	return is_short(proc);
+	if (sys_line(proc, for_what, line, sizeof(line)) > 0 &&
+	    sscanf(line, "some avg10=%lf", &percent) == 1)
+		return percent;
+	return 0;
+}
+
+void pressure_read(int proc, struct pressure *p)
+{
+	autofree char *text = NULL;
+	uint64_t total;
+
+	*p = (struct pressure){
+		.memory = waiting(proc, "pressure/memory") >= MEMORY,
+		.disk = waiting(proc, "pressure/io") >= DISK,
+	};
+	if (sys_slurp(proc, "meminfo", 4096, &text) < 0)
+		return;
+	total = kib_of(text, "MemTotal:");
+	p->available = kib_of(text, "MemAvailable:") << 10;
+	p->memory = p->memory || (p->available && p->available >> 10 < total / LEAST_SHARE);
 }

@@ -24,6 +24,51 @@ START_TEST(test_bound)
 }
 END_TEST
 
+/* The disk has too much to do: who has been right goes on, nobody begins. */
+START_TEST(test_strained)
+{
+	struct model *m = model_new(1 << 30);
+	struct plan_counters before, c;
+
+	plan_weather(m->plan, 1 << 30, _i == 1);
+	walk_dir(m, 7, 0, ORDER_LISTING, 1);
+	plan_read_counters(m->plan, &before);
+	ck_assert_int_eq(before.files == 0, _i == 1);
+	plan_weather(m->plan, 1 << 30, true);
+	walk_dir(m, 7, 1, ORDER_LISTING, 1);
+	plan_read_counters(m->plan, &c);
+	ck_assert_int_eq(c.files == before.files, _i == 1);
+	model_free(m);
+}
+END_TEST
+
+/* For a disk with heads. */
+START_TEST(test_by_inode)
+{
+	struct model *m = model_new(1 << 30);
+	struct guesses *out = calloc(1, sizeof(*out));
+	struct folder *f = list(0);
+	uint64_t last = 0;
+
+	for (unsigned i = 0; i < FILES; i++)
+		out->guess[out->n++] = (struct guess){
+			.kind = i % 10 ? GUESS_CONTENT : GUESS_LIST, .folder = f, .index = i};
+	guesses_by_inode(out);
+	for (unsigned i = 0; i < out->n; i++) {
+		const struct guess *g = &out->guess[i];
+
+		ck_assert_int_eq(g->kind == GUESS_LIST, i < FILES / 10);
+		if (g->kind == GUESS_CONTENT) {
+			ck_assert_uint_gt(f->entries[g->index].ino, last);
+			last = f->entries[g->index].ino;
+		}
+	}
+	let_go(f);
+	free(out);
+	model_free(m);
+}
+END_TEST
+
 /* Everything in memory: it falls asleep, and wakes by a look-up that had to wait. */
 START_TEST(test_sleep)
 {
@@ -145,6 +190,8 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_bound);
 	tcase_add_test(tc, test_sleep);
+	tcase_add_loop_test(tc, test_strained, 0, 2);
+	tcase_add_test(tc, test_by_inode);
 	tcase_add_test(tc, test_many_directories);
 	tcase_add_loop_test(tc, test_any_history, 0, 20);
 	suite_add_tcase(suite, tc);
