@@ -223,7 +223,7 @@ static const struct {
 	{ "du", 0, 80, 5 },	   { "lslR", 0, 80, 5 },	  { "gitstatus", 40, 70, 20 },
 	{ "gitgrep", 65, 70, 40 }, { "gitcheckout", 40, 70, 20 }, { "build", 75, 70, 20 },
 	{ "python", 70, 75, 130 }, { "random", 70, 75, 30 },	  { "every", 0, 0, 30 },
-	{ "first", 85, 85, 20 },   { "two", 80, 80, 25 },
+	{ "first", 85, 85, 20 },   { "two", 80, 80, 25 },	  { "breadth", 85, 85, 20 },
 };
 
 START_TEST(test_trace)
