@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 #include "prefetch/fetch.h"
 #include "util/cleanup.h"
@@ -15,8 +16,8 @@
 #define PAGE   4096u
 
 /*
- * By mode alone, and strictly: neither a caller's other groups nor an ACL is known here, so
- * somebody who is not the owner gets only what every group may have.
+ * By mode, and strictly: a caller's other groups are not known here, so somebody who is not the
+ * owner gets only what every group may have.
  */
 static bool may_read(const struct stat *st, const struct who *who, unsigned bits)
 {
@@ -25,6 +26,13 @@ static bool may_read(const struct stat *st, const struct who *who, unsigned bits
 	if (who->uid == st->st_uid)
 		return (st->st_mode >> 6 & bits) == bits;
 	return (st->st_mode & bits) == bits && (st->st_mode >> 3 & bits) == bits;
+}
+
+/* What an ACL says of him can't be asked for somebody else, so it stands for no. */
+static bool may_be_refused(int fd, const struct stat *st, const struct who *who)
+{
+	return who->uid != 0 && who->uid != st->st_uid &&
+	       fgetxattr(fd, "system.posix_acl_access", NULL, 0) > 0;
 }
 
 /* Opens for reading what an O_PATH descriptor names. */
@@ -131,7 +139,7 @@ struct folder *visit_list(struct tree *t, const struct guess *g, bool *hot)
 	if (!err) {
 		fd = or_errno(
 			openat(lease.fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC));
-		f = fd < 0 ? NULL : folder_new(st.st_ino);
+		f = fd < 0 || may_be_refused(fd, &st, &g->who) ? NULL : folder_new(st.st_ino);
 	}
 	if (f && read_entries(fd, f)) {
 		f->node = node;
@@ -212,7 +220,7 @@ uint32_t visit_content(struct tree *t, const struct guess *g, bool *hot)
 	    !may_read(&st, &g->who, 4))
 		return 0;
 	fd = reopen(t, path, 0);
-	if (fd < 0)
+	if (fd < 0 || may_be_refused(fd, &st, &g->who))
 		return 0;
 	length = (uint64_t)st.st_size < g->bytes ? (uint64_t)st.st_size : g->bytes;
 	length = (length + PAGE - 1) / PAGE * PAGE;

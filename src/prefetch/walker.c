@@ -6,16 +6,21 @@
 #include <string.h>
 
 #include "prefetch/visit.h"
+#include "probe/leases.h"
 #include "util/clock.h"
 
 #define QUEUE	    4096u /* guesses */
 #define STACK_BYTES (128u << 10)
+#define LEASES_NS   (NSEC_PER_SEC / 4) /* for so long, what was seen of leases is believed */
 #define IDLE	    (3 * NSEC_PER_SEC) /* a directory that nobody touches is let go */
 
 struct walker {
 	pthread_mutex_t lock; /* guards plan, queue, idle and stop */
 	pthread_cond_t work;
 	struct plan *plan;
+	pthread_mutex_t leases_lock; /* guards leases and leases_at; taken alone */
+	struct leases leases;
+	uint64_t leases_at;
 	struct guess *queue;
 	unsigned head, count, idle;
 	bool stop;
@@ -86,6 +91,23 @@ static void finish(struct walker *w, struct guesses *g)
 		give_up(w, &g->guess[queued]);
 }
 
+/* Somebody has the file to himself, and would be asked to give it up. */
+static bool is_leased(struct walker *w, const struct guess *g)
+{
+	uint64_t ino = g->folder ? g->folder->entries[g->index].ino : g->file.ino;
+	bool leased;
+
+	/* Whoever comes meanwhile waits: what was read before a pause says nothing. */
+	pthread_mutex_lock(&w->leases_lock);
+	if (clock_ns() - w->leases_at > LEASES_NS) {
+		leases_read(w->config.tree->source.proc, &w->leases);
+		w->leases_at = clock_ns();
+	}
+	leased = leases_has(&w->leases, ino);
+	pthread_mutex_unlock(&w->leases_lock);
+	return leased;
+}
+
 static void act(struct walker *w, const struct guess *g, struct guesses *out)
 {
 	struct tree *t = w->config.tree;
@@ -106,7 +128,10 @@ static void act(struct walker *w, const struct guess *g, struct guesses *out)
 		break;
 	case GUESS_CONTENT:
 	case GUESS_RECALL:
-		n = visit_content(t, g, &hot);
+		n = 0;
+		hot = false;
+		if (!is_leased(w, g))
+			n = visit_content(t, g, &hot);
 		pthread_mutex_lock(&w->lock);
 		plan_fetched(w->plan, g, n, hot);
 		break;
@@ -175,6 +200,7 @@ struct walker *walker_new(const struct walker_config *config)
 		return NULL;
 	w->config = *config;
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->leases_lock, NULL);
 	pthread_cond_init(&w->work, NULL);
 	w->plan = plan_new(config->bytes, config->always);
 	if (w->plan && config->no_contents)
@@ -207,6 +233,7 @@ struct walker *walker_free(struct walker *w)
 	free(w->thread);
 	pthread_cond_destroy(&w->work);
 	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->leases_lock);
 	free(w);
 	return NULL;
 }

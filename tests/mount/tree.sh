@@ -201,13 +201,13 @@ test_submounts() {
 
 pages_of() { fincore -bnro pages "$1"; }
 
-# What a caller may not read is not brought in on his account.
-test_unreadable() {
+# What a caller may not read is not brought in on his account; HIDE takes it away from him.
+unreadable() { # HIDE…
 	setup
 	requires fincore setpriv
 	local dir file
 	dir=$(find "$T/img/src" -name 'dir*' | sort | head -n 1)
-	chmod 600 "$dir"/*.h
+	"$@" "$dir"/*.h
 	sync -f "$T/img"
 	for file in "$dir"/*; do
 		out() {
@@ -224,6 +224,14 @@ test_unreadable() {
 	for file in "$dir"/*.h; do
 		assert_eq "$(pages_of "$file")" 0 "pages of $file in memory"
 	done
+}
+
+test_unreadable() { unreadable chmod 600; }
+
+# All may read them but him.
+test_unreadable_by_acl() {
+	requires setfacl
+	unreadable setfacl -m "u:$TEST_UID:---"
 }
 
 test_user() {

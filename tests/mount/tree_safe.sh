@@ -82,6 +82,36 @@ test_nothing_stays_open() {
 	od_umount "$T/mnt"
 }
 
+# Somebody has a file in SOURCE to himself: a guess is no reason to take it from him.
+test_leases() {
+	setup
+	local holder
+	python3 - "$T/img/src/top0/dir00/f30" >"$T/lease" <<-'END' &
+		import fcntl, os, signal, sys
+		fd = os.open(sys.argv[1], os.O_RDWR)
+		signal.signal(signal.SIGIO, lambda *_: print("broken", flush=True))
+		fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+		print("held", flush=True)
+		while True:
+		    signal.pause()
+	END
+	holder=$!
+	cleanup_fn kill "$holder"
+	eventually grep -q held "$T/lease"
+	mounted
+	some() {
+		sleep 1.2 # the directory counts as left
+		ls -U "$T/mnt/top0/dir00" >/dev/null
+		cat "$T"/mnt/top0/dir00/f[012]* >/dev/null
+		(($(count tree_files) >= 20))
+	}
+	eventually some
+	assert_eq "$(<"$T/lease")" held "the lease"
+	kill "$holder"
+	# Who opens it gets it, as ever.
+	cat "$T/mnt/top0/dir00/f30" >/dev/null
+}
+
 # What guesses have seen of a file or a directory is never shown instead of what is there now.
 test_changes() {
 	setup

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "probe/leases.h"
 #include "probe/pressure.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
@@ -119,6 +120,43 @@ START_TEST(test_weather)
 }
 END_TEST
 
+/* What /proc/locks shows on 6.18, and what it might. */
+static const char locks[] = "1: LEASE  ACTIVE    WRITE 10 fe:00:101 0 EOF\n"
+			    "2: LEASE  ACTIVE    READ  11 fe:00:102 0 EOF\n"
+			    "3: POSIX  ADVISORY  WRITE 12 fe:00:103 0 9\n"
+			    "3: -> POSIX  ADVISORY  WRITE 13 fe:00:104 0 9\n"
+			    "4: DELEG  ACTIVE    WRITE 14 fe:00:105 0 EOF\n"
+			    "5: LEASE  BREAKING  UNLCK 15 fe:00:106 0 EOF\n"
+			    "LEASE what\n";
+
+START_TEST(test_leases)
+{
+	char dir[] = "/tmp/test_policy_tree.XXXXXX";
+	static char many[LEASES_MAX * 64 + 64];
+	struct leases l;
+	size_t n = 0;
+	int at;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	leases_read(at, &l);
+	ck_assert(!leases_has(&l, 101));
+	put(at, "locks", locks);
+	leases_read(at, &l);
+	for (uint64_t ino = 101; ino <= 107; ino++)
+		ck_assert_int_eq(leases_has(&l, ino), ino == 101 || ino == 105 || ino == 106);
+	for (unsigned i = 0; i <= LEASES_MAX; i++)
+		n += (size_t)snprintf(many + n, sizeof(many) - n,
+				      "%u: LEASE  ACTIVE    WRITE 10 fe:00:%u 0 EOF\n", i, 900 + i);
+	put(at, "locks", many);
+	leases_read(at, &l);
+	ck_assert(leases_has(&l, 1));
+	unlinkat(at, "locks", 0);
+	close(at);
+	rmdir(dir);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("policy_tree");
@@ -128,6 +166,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, test_row, 0, ROWS(rows));
 	tcase_add_test(tc, test_free_memory);
+	tcase_add_test(tc, test_leases);
 	tcase_add_loop_test(tc, test_weather, 0, ROWS(weather));
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
