@@ -286,6 +286,59 @@ test_bench() {
 	bench_left_nothing
 }
 
+# Cold, as who sits at a terminal sees it: asked first, then a bar with the time left.
+test_bench_cold() {
+	local before bytes
+	need_fuse
+	requires jq python3
+	scratch
+	make_fs ext4 64M "$T/img"
+	mkdir "$T/img/dir"
+	for before in {1..40}; do
+		head -c 20000 /dev/urandom >"$T/img/dir/file$before"
+	done
+	head -c 9M /dev/urandom >"$T/img/large"
+	sync -f "$T/img"
+	cat >"$T/ask.py" <<-'END'
+		import os, pty, select, sys, time
+		answer, out, argv = sys.argv[1], sys.argv[2], sys.argv[3:]
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), 1)
+		    os.execv(argv[0], argv)
+		seen, asked, end = b"", False, time.monotonic() + 200
+		while time.monotonic() < end:
+		    if not select.select([fd], [], [], 1)[0]: continue
+		    try: got = os.read(fd, 65536)
+		    except OSError: break
+		    if not got: break
+		    seen += got
+		    if b"[y/N]" in seen and not asked:
+		        assert b"[##" not in seen, seen
+		        os.write(fd, answer.encode() + b"\n")
+		        asked = True
+		status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+		sys.stdout.write(seen.decode())
+		sys.exit(status if asked else 99)
+	END
+	assert_eq "$(status_of python3 "$T/ask.py" n "$T/json" "$OVERDRIVECTL" bench "$T/img" --quick --json)" 2 "after a no"
+	[[ ! -s $T/json ]] || fail "measured after a no: $(cat "$T/json")"
+	before=$(disk_read "$T/img")
+	python3 "$T/ask.py" y "$T/json" "$OVERDRIVECTL" bench "$T/img" --quick --json --report "$T/report.html" >"$T/seen" ||
+		fail "exit status $?: $(cat "$T/seen")"
+	grep -qE '\[#+\.*\].* s left' "$T/seen" || fail "no bar: $(cat "$T/seen")"
+	jq -e '(.rows | [.tree, .list, .stream] | all(.cold.native.rounds_s | length == 3)) and
+		.rows.stream.cold.gain > 0 and .cold_share >= 0 and (.mount | type) == "boolean" and
+		(.verdict | length > 0 and (startswith("no verdict") | not))' "$T/json" >/dev/null || fail "$(cat "$T/json")"
+	grep -qF cold "$T/report.html" || fail "no cold rows in the report"
+	bytes=$(($(disk_read "$T/img") - before))
+	((bytes > 9 << 20)) || fail "cold, and only $bytes bytes were read from the disk"
+}
+
+disk_read() { # DIR: bytes that its disk has read
+	awk '{ printf "%.0f\n", $3 * 512 }' "/sys/class/block/$(basename "$(findmnt -no SOURCE --mountpoint "$1")")/stat"
+}
+
 test_bench_refusals() {
 	bench_setup
 	refuses 2 --yes bench "$T/<src>" --quick
