@@ -135,15 +135,20 @@ as_user() { # CMD ARGS...
 
 # --- filesystems on loop images ---------------------------------------------
 
-_umount_soon() { # DIR
-	local i
-	for ((i = 0; i < 50; i++)); do
-		umount "$1" 2>/dev/null && return
-		mountpoint -q "$1" || return 0
+# Unmount; who is on his way out may keep it busy for some time.
+_umount() { # DIR
+	local end=$((SECONDS + 60)) said
+	until said=$(timeout 60 umount "$1" 2>&1); do
+		if [[ $said != *busy* ]] || ((SECONDS >= end)); then
+			echo "# umount $1: $said" >&2
+			return 1
+		fi
 		sleep 0.1
 	done
-	echo "# $1 stays busy:" >&2
-	umount "$1" >&2
+}
+
+_umount_soon() { # DIR
+	! mountpoint -q "$1" || _umount "$1" || ! mountpoint -q "$1" && return
 	umount -l "$1"
 	_failed=1
 }
@@ -185,7 +190,7 @@ make_fs() { # TYPE SIZE DIR [-m MOUNT-OPTS] [MKFS-ARGS...]
 
 end_process() { # PID, for cleanup_fn
 	kill "$1" 2>/dev/null || true
-	_gone_within 5 "$1" || kill -KILL "$1"
+	_gone_within 30 "$1" || kill -KILL "$1"
 }
 
 # A disk at $T/disk, which is $T/nbd.img behind nbdkit.
@@ -270,12 +275,12 @@ od_mount() { # [ARGS...] SOURCE [MOUNTPOINT]
 	# bash has the keyboard's signals ignored in background commands.
 	env --default-signal=INT,QUIT "${run[@]}" "$OVERDRIVE" -f "${args[@]}" "${paths[@]}" </dev/null >"$log" 2>&1 &
 	OD_PID=$!
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 	until (($(_count "$mp") > before)); do
 		_alive "$OD_PID" || fail "overdrive ${args[*]} ${paths[*]} ended without mounting"
 		if ((SECONDS >= end)); then
 			kill -KILL "$OD_PID"
-			fail "overdrive ${args[*]} ${paths[*]}: no mount within 20 s"
+			fail "overdrive ${args[*]} ${paths[*]}: no mount within 60 s"
 		fi
 		sleep 0.02
 	done
@@ -290,10 +295,10 @@ od_umount() { # MOUNTPOINT
 	local mp pid rest status=0
 	mp=$(realpath "$1")
 	read -r pid rest <<<"${_pids[$mp]-}"
-	umount "$mp" || fail "umount $mp"
+	_umount "$mp" || fail "umount $mp"
 	[[ -n $pid ]] || return 0
 	_pids[$mp]=$rest
-	_gone_within 10 "$pid" || fail "the daemon of $mp still runs 10 s after umount"
+	_gone_within 60 "$pid" || fail "the daemon of $mp still runs 60 s after umount"
 	wait "$pid" || status=$?
 	assert_eq "$status" 0 "exit status of the daemon of $mp"
 }
@@ -304,7 +309,7 @@ od_release() { # MOUNTPOINT [PID]
 	local mp=$1 pid=${2-} minor status=0
 	# A test that has unmounted (or killed) has judged the daemon already.
 	[[ -n $pid ]] && ! _alive "$pid" && [[ -z $(od_mounts "$mp") ]] && return
-	if [[ -n $(od_mounts "$mp") ]] && ! timeout 10 umount "$mp"; then
+	if [[ -n $(od_mounts "$mp") ]] && ! _umount "$mp"; then
 		_failed=1
 		echo "# forcing $mp off" >&2
 		minor=$(od_mounts "$mp" | head -n 1)
@@ -315,10 +320,10 @@ od_release() { # MOUNTPOINT [PID]
 		umount -l "$mp"
 	fi
 	[[ -n $pid ]] || return 0
-	if ! _gone_within 10 "$pid"; then
-		echo "# the daemon of $mp still runs 10 s after umount" >&2
+	if ! _gone_within 60 "$pid"; then
+		echo "# the daemon of $mp still runs 60 s after umount" >&2
 		kill -TERM "$pid"
-		_gone_within 2 "$pid" || kill -KILL "$pid"
+		_gone_within 10 "$pid" || kill -KILL "$pid"
 		_failed=1
 	fi
 	wait "$pid" || status=$?
@@ -350,7 +355,7 @@ setup() { # [FS]
 }
 
 overdrive() { # ARGS...
-	timeout 30 "$OVERDRIVE" "$@" </dev/null
+	timeout 60 "$OVERDRIVE" "$@" </dev/null
 }
 
 # The daemons that a test has left running: those with $T on their command line.
@@ -364,7 +369,7 @@ daemons() {
 }
 
 no_daemons() {
-	local end=$((SECONDS + 11))
+	local end=$((SECONDS + 61))
 	while [[ -n $(daemons) ]]; do
 		((SECONDS < end)) || fail "still running: $(daemons)"
 		sleep 0.02

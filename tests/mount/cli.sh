@@ -13,7 +13,7 @@ test_background_once_it_serves() {
 	releases "$MNT"
 	for i in {1..20}; do
 		# Somebody who reads what it prints gets the end of it.
-		timeout 20 "$OVERDRIVE" "$SRC" "$MNT" </dev/null 2>&1 | cat >"$T/said"
+		timeout 60 "$OVERDRIVE" "$SRC" "$MNT" </dev/null 2>&1 | cat >"$T/said"
 		assert_eq "$(ls "$MNT")" $'dir\nfile\nlink' "ls at once, time $i"
 		[[ ! -s $T/said ]] || [[ $(wc -l <"$T/said") == 1 ]] || fail "it said: $(cat "$T/said")"
 		umount "$MNT"
@@ -52,7 +52,7 @@ refuses() { # STATUSES TEXT[|TEXT...] CMD ARGS...
 	local statuses=$1 texts text status=0
 	IFS='|' read -r -a texts <<<"$2"
 	shift 2
-	timeout 20 "$@" >"$T/out" 2>"$T/err" </dev/null || status=$?
+	timeout 60 "$@" >"$T/out" 2>"$T/err" </dev/null || status=$?
 	echo "# $status: $(cat "$T/err")" >&2
 	[[ " $statuses " == *" $status "* ]] || fail "$*: exit status $status, not $statuses"
 	[[ ! -s $T/out ]] || fail "$*: on stdout: $(cat "$T/out")"
@@ -157,14 +157,14 @@ test_by_mount() {
 	requires mount.fuse3
 	releases "$MNT"
 	# (-t fuse.overdrive finds us where we are installed.)
-	timeout 30 mount -t fuse "$OVERDRIVE#$SRC" "$MNT" -o ro,nosuid,attr_timeout=2
+	timeout 60 mount -t fuse "$OVERDRIVE#$SRC" "$MNT" -o ro,nosuid,attr_timeout=2
 	mounted "$MNT" || fail "not mounted"
 	has_option "$MNT" ro nosuid
 	assert_eq "$(cat "$MNT/file")" content "a file"
 	umount "$MNT"
 	# fstab's line, as mount -a reads it.
 	echo "$OVERDRIVE#$SRC $MNT fuse defaults,noauto,nofail,_netdev,x-systemd.automount,comment=c 0 0" >"$T/fstab"
-	timeout 30 mount -T "$T/fstab" "$MNT"
+	timeout 60 mount -T "$T/fstab" "$MNT"
 	mounted "$MNT" || fail "not mounted by fstab"
 	umount "$MNT"
 	no_daemons
@@ -375,12 +375,12 @@ test_own_mount_is_his_own() {
 	assert_fails 'Permission denied' setpriv --reuid=54321 --clear-groups -- ls "$MNT/"
 	assert_fails '' as_user "$OVERDRIVE" -o allow_other "$SRC" "$MNT"
 	as_user fusermount3 -u "$MNT"
-	_gone_within 10 "$pid" || fail "the daemon stays after fusermount3 -u"
+	_gone_within 60 "$pid" || fail "the daemon stays after fusermount3 -u"
 	assert_eq "$(status_of wait "$pid")" 0 "its exit status"
 
 	# In the background, and ended by its owner's signal.
 	releases "$MNT"
-	as_user timeout 20 "$OVERDRIVE" "$SRC" "$MNT" </dev/null
+	as_user timeout 60 "$OVERDRIVE" "$SRC" "$MNT" </dev/null
 	assert_eq "$(as_user cat "$MNT/file")" content "a file"
 	pid=$(daemons)
 	as_user kill "$pid"
@@ -471,7 +471,7 @@ test_mountpoint_inside_source() {
 	overdrive "$SRC" "$SRC/a/mnt"
 	assert_eq "$(cat "$SRC/a/mnt/file")" content "a file"
 	# The mount isn't within itself: there lies the plain directory.
-	assert_eq "$(timeout 10 find "$SRC/a/mnt" -printf '%P\n' | sort | tr '\n' ' ')" \
+	assert_eq "$(timeout 60 find "$SRC/a/mnt" -printf '%P\n' | sort | tr '\n' ' ')" \
 		" a a/mnt a/mnt/under dir dir/below file link " "all names in it"
 	echo new >"$SRC/a/mnt/a/mnt/new"
 	umount "$SRC/a/mnt"
@@ -547,9 +547,9 @@ test_in_place_over_its_libraries() {
 		sleep 0.2
 		date
 		gone() {
-			for i in 1 2 3 4 5 6 7 8 9 10; do
+			for i in {1..300}; do
 				kill -0 "$1" 2>/dev/null || return 0
-				sleep 1
+				sleep 0.2
 			done
 			return 1
 		}
@@ -565,7 +565,7 @@ test_in_place_over_its_libraries() {
 		! grep -q ' /usr fuse' /proc/self/mounts
 		echo finished
 	END
-	timeout -k 1 60 "${apart[@]}" bash "$T/inside" "$T" >"$T/out" 2>&1 &
+	timeout -k 1 240 "${apart[@]}" bash "$T/inside" "$T" >"$T/out" 2>&1 &
 	wait $! || status=$?
 	abort_apart
 	cat "$T/out" >&2
@@ -618,7 +618,7 @@ ends_by() { # SIGNAL
 	od_mount "$SRC" "$MNT"
 	ls "$MNT" >/dev/null
 	kill -"$1" "$OD_PID"
-	_gone_within 10 "$OD_PID" || fail "it runs on after SIG$1"
+	_gone_within 60 "$OD_PID" || fail "it runs on after SIG$1"
 	assert_eq "$(status_of wait "$OD_PID")" 0 "exit status after SIG$1"
 	! mounted "$MNT" || fail "still mounted"
 	assert_eq "$(ls "$MNT")" "" "names in the plain mountpoint"
@@ -627,7 +627,7 @@ ends_by() { # SIGNAL
 	overdrive "$SRC" "$MNT"
 	pid=$(daemons)
 	kill -"$1" "$pid"
-	_gone_within 10 "$pid" || fail "it runs on after SIG$1"
+	_gone_within 60 "$pid" || fail "it runs on after SIG$1"
 	! mounted "$MNT" || fail "still mounted"
 }
 
@@ -653,7 +653,7 @@ test_umount_ends_it() {
 	_alive "$OD_PID" || fail "gone while a file is open"
 	assert_eq "$(cat <&5)" content "the open file"
 	exec 5<&-
-	_gone_within 10 "$OD_PID" || fail "still there after the last close"
+	_gone_within 60 "$OD_PID" || fail "still there after the last close"
 	assert_eq "$(status_of wait "$OD_PID")" 0 "exit status"
 }
 
@@ -664,9 +664,11 @@ test_busy_mount_stays() {
 	(cd "$MNT/dir" && exec sleep 60) &
 	sleeper=$!
 	cleanup_fn kill "$sleeper"
-	wait_until 5 test "$(readlink "/proc/$sleeper/cwd")" = "$MNT/dir" || :
+	is_inside() { [[ $(readlink "/proc/$sleeper/cwd") == "$MNT/dir" ]]; }
+	said_busy() { (($(grep -c -i busy "$OD_LOG") >= $1)); }
+	wait_until 60 is_inside || fail "nobody uses the mount"
 	kill -TERM "$OD_PID"
-	wait_until 5 grep -q -i busy "$OD_LOG" || fail "no word of it: $(cat "$OD_LOG")"
+	wait_until 60 said_busy 1 || fail "no word of it: $(cat "$OD_LOG")"
 	assert_eq "$(grep -c -i busy "$OD_LOG")" 1 "lines about it"
 	sleep 0.3
 	_alive "$OD_PID" || fail "the daemon has gone"
@@ -676,7 +678,7 @@ test_busy_mount_stays() {
 	assert_fails busy umount "$MNT"
 	# A second signal has another try.
 	kill -INT "$OD_PID"
-	wait_until 5 test "$(grep -c -i busy "$OD_LOG")" -ge 1
+	wait_until 60 said_busy 2 || fail "no word of the second try: $(cat "$OD_LOG")"
 	echo still >"$MNT/dir/works"
 	kill "$sleeper"
 	wait "$sleeper" || :
@@ -715,7 +717,7 @@ test_sigterm_unmounts_its_own_only() {
 }
 
 test_sigusr1_shows_requests() {
-	local pid line
+	local pid
 	setup ext4
 	requires fsfreeze
 	mkdir "$SRC/frozen"
@@ -725,23 +727,21 @@ test_sigusr1_shows_requests() {
 	_alive "$OD_PID" || fail "SIGUSR1 ended it"
 	cleanup_fn thaw "$T/img"
 	# Thaws even if the test hangs. Its sleep goes with it.
-	(trap - EXIT ERR; sleep 30 & trap 'kill $!' TERM; wait $!; thaw "$T/img") &
+	(trap - EXIT ERR; sleep 120 & trap 'kill $!' TERM; wait $!; thaw "$T/img") &
 	cleanup_fn kill $!
 	: >"$T/mark"
 	fsfreeze -f "$T/img"
 	touch "$MNT/frozen/new" &
 	pid=$!
-	sleep 1.2
-	line=$(wc -l <"$OD_LOG")
-	kill -USR1 "$OD_PID"
-	wait_until 5 test "$(wc -l <"$OD_LOG")" -gt "$line" || :
-	sleep 0.3
+	# As often as it takes until the request is there, and a second old.
+	shown() {
+		kill -USR1 "$OD_PID"
+		sleep 0.3
+		grep -qE 'in flight for [0-9]{4,} ms: (CREATE|MKNOD) ' "$OD_LOG"
+	}
+	wait_until 60 shown || fail "neither the request nor its age in: $(cat "$OD_LOG")"
 	fsfreeze -u "$T/img"
 	wait "$pid" || fail "touch failed"
-	tail -n "+$((line + 1))" "$OD_LOG" >"$T/lines"
-	cat "$T/lines" >&2
-	grep -E -i 'create|mknod' "$T/lines" | grep -E -q '1[.,]?[0-9]* ?m?s' ||
-		fail "neither the request nor its age of 1.2 s in: $(cat "$T/lines")"
 	od_umount "$MNT"
 }
 
@@ -752,7 +752,7 @@ test_killed() {
 	exec 5>"$MNT/open"
 	echo some >&5
 	kill -KILL "$OD_PID"
-	_gone_within 5 "$OD_PID" || fail "not killed"
+	_gone_within 60 "$OD_PID" || fail "not killed"
 	wait "$OD_PID" || :
 	assert_fails 'Transport endpoint is not connected' ls "$MNT"
 	assert_fails 'Transport endpoint is not connected' cat "$MNT/file"
@@ -841,6 +841,12 @@ test_stats() {
 	cat "$MNT/file" "$MNT/dir/below" >/dev/null
 	ls -l "$MNT/dir" >/dev/null
 	stat "$MNT/absent" 2>/dev/null || :
+	# A request is counted after its reply, and files are let go of after close(); open is what asks.
+	settled() {
+		"$OVERDRIVECTL" stats "$MNT" --json | jq -e ".open_files == 1 and .errors.ENOENT >= 1 and
+			.requests.LOOKUP.count >= $before + 4 and .requests.READ.count >= 2" >/dev/null
+	}
+	wait_until 60 settled || fail "never settled: $("$OVERDRIVECTL" stats "$MNT" --json)"
 	"$OVERDRIVECTL" stats "$MNT" --json >"$T/json"
 	jq -e . "$T/json" >/dev/null || fail "not JSON: $(cat "$T/json")"
 	assert_eq "$("$OVERDRIVECTL" stats --json "$MNT" | jq -r 'keys | join(" ")')" \
@@ -856,9 +862,8 @@ test_stats() {
 	(($(jq '.errors.ENOENT' "$T/json") >= 1)) || fail "no ENOENT in $(cat "$T/json")"
 	(($(jq '.nodes' "$T/json") >= 4)) || fail "nodes: $(jq .nodes "$T/json")"
 	(($(jq '[.bytes[]] | add' "$T/json") >= 14)) || fail "bytes: $(jq -c .bytes "$T/json")"
-	before=$(jq .open_files "$T/json")
 	exec 5<"$MNT/file"
-	assert_eq "$("$OVERDRIVECTL" stats --json "$MNT" | jq .open_files)" $((before + 1)) "open files with one more"
+	assert_eq "$("$OVERDRIVECTL" stats --json "$MNT" | jq .open_files)" 2 "open files with one more"
 	exec 5<&-
 	"$OVERDRIVECTL" stats "$MNT" >"$T/text"
 	grep -q LOOKUP "$T/text" || fail "no LOOKUP in $(cat "$T/text")"
@@ -889,8 +894,10 @@ test_stats_of_own_mount() {
 	chown "$TEST_UID" "$SRC" "$MNT"
 	OD_USER=1 od_mount "$SRC" "$MNT"
 	as_user cat "$MNT/file" >/dev/null
-	as_user "$OVERDRIVECTL" stats --json "$MNT" | jq -e '.requests.LOOKUP.count > 0' >/dev/null ||
-		fail "its owner gets nothing"
+	counted() {
+		as_user "$OVERDRIVECTL" stats --json "$MNT" | jq -e '.requests.LOOKUP.count > 0' >/dev/null
+	}
+	wait_until 60 counted || fail "its owner gets nothing"
 	umount "$MNT"
 }
 

@@ -83,7 +83,7 @@ test_guard_ends_with_the_mount() {
 	setup
 	od_mount -o detach_on_death "$SRC" "$MNT"
 	wait_until 30 one_guard || fail "guards: $(guards)"
-	guard=$(guards)
+	guard=$(guards) # which has its name once it ignores signals
 	# Signals for the daemon may reach the guard as well.
 	kill -TERM "$guard"
 	kill -INT "$guard"

@@ -53,7 +53,7 @@ same_text() { # FILE FILE WHAT
 # SOURCE itself settles (delayed allocation, preallocation dropped at release).
 same_attributes() { # MOUNT SOURCE
 	local try
-	for try in 1 2 3; do
+	for try in {1..10}; do
 		[ "$try" = 1 ] || { sync -f "$2"; sleep 1.2; }
 		run_as "$VIEWER" exact "$1" >"$T/exact.mount"
 		exact "$2" >"$T/exact.source"
@@ -780,13 +780,13 @@ du_on() { # FS
 	sync -f "$SRC"
 	od_mount "$SRC" "$MNT"
 	for opt in -sk -sb -al -aS --inodes; do
-		for try in 1 2 3; do
+		for try in {1..10}; do
 			(cd "$SRC" && du "$opt") >"$T/du.native"
 			(cd "$MNT" && du "$opt") >"$T/du.mount"
 			sort -k 2 -o "$T/du.native" "$T/du.native"
 			sort -k 2 -o "$T/du.mount" "$T/du.mount"
 			cmp -s "$T/du.native" "$T/du.mount" && break
-			[ "$try" = 3 ] || sleep 1.2
+			sleep 1.2
 		done
 		same_text "$T/du.native" "$T/du.mount" "du $opt (< native, > mount)"
 	done
@@ -926,17 +926,20 @@ work_flock() {
 	wait
 	cat count
 	# Shared with shared, not with exclusive; gone with its process.
-	flock -s lock sleep 0.4 &
-	sleep 0.1
+	mkfifo go
+	flock -s lock sh -c ': >held; read -r word <go' &
+	until [ -e held ]; do sleep 0.02; done
 	flock -s -n lock echo shared
 	flock -x -n lock echo both || echo refused
+	echo go >go
 	wait
+	rm held
 	flock -x -n lock echo free
-	flock -x lock sleep 0.3 &
-	sleep 0.1
-	flock -x -w 5 lock echo waited
+	flock -x lock sh -c ': >held; sleep 0.3' &
+	until [ -e held ]; do sleep 0.02; done
+	flock -x -w 100 lock echo waited
 	wait
-	rm lock
+	rm lock held go
 }
 
 # Delivery as maildir does it: written under tmp/, moved to new/, seen whole or
@@ -983,7 +986,7 @@ work_logs() {
 		{ for i in {1..500}; do echo "process $w wrote line $i, and it is long enough"; done; } >>log &
 	done
 	# Meanwhile somebody follows it.
-	timeout 30 tail -n +1 -f --pid=$$ log 2>/dev/null | head -n 2000 | sort | sha256sum >followed &
+	timeout 300 tail -n +1 -f --pid=$$ log 2>/dev/null | head -n 2000 | sort | sha256sum >followed &
 	wait
 	wc -l <log
 	sort log | sha256sum

@@ -48,12 +48,23 @@ slow_reader() { # ORDER FILE: forward, backward or random; prints the SHA-256 of
 	END
 }
 
+# Reads it, several times if need be: on a busy machine the reader may be there first.
+until_fetched() { # BYTES CMD…
+	local i
+	for ((i = 1; i <= 10; i++)); do
+		cold
+		"${@:2}"
+		(($(fetched) <= i * 64 << 20)) || fail "$(fetched) bytes were fetched ahead of $i times 64 MiB"
+		(($(fetched) <= $1)) || return 0
+	done
+	fail "only $(fetched) bytes were fetched ahead"
+}
+
 test_forward() {
 	setup
 	local got
-	got=$(slow_reader forward "$T/mnt/file")
-	(($(fetched) > 32 << 20)) || fail "only $(fetched) bytes were fetched ahead"
-	(($(fetched) <= 64 << 20)) || fail "$(fetched) bytes were fetched ahead of 64 MiB"
+	reads() { got=$(slow_reader forward "$T/mnt/file"); }
+	until_fetched $((32 << 20)) reads
 	cmp "$T/img/src/file" "$T/mnt/file"
 	assert_eq "$got" "$(sha256sum <"$T/img/src/file" | cut -d' ' -f1)" "what was read"
 }
@@ -61,14 +72,14 @@ test_forward() {
 test_backward() {
 	setup
 	local got
-	got=$(slow_reader backward "$T/mnt/file")
-	(($(fetched) > 16 << 20)) || fail "only $(fetched) bytes were fetched ahead"
+	reads() { got=$(slow_reader backward "$T/mnt/file"); }
+	until_fetched $((16 << 20)) reads
 	assert_eq "$got" "$(slow_reader backward "$T/img/src/file")" "what was read"
 }
 
 test_mapped() {
 	setup
-	python3 - "$T/mnt/file" <<-'END'
+	cat >"$T/map.py" <<-'END'
 		import mmap, os, sys, time
 		fd = os.open(sys.argv[1], os.O_RDONLY)
 		m = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
@@ -76,7 +87,7 @@ test_mapped() {
 		    m[i]
 		    if i % (256 << 10) == 0: time.sleep(0.002)
 	END
-	(($(fetched) > 32 << 20)) || fail "only $(fetched) bytes were fetched ahead"
+	until_fetched $((32 << 20)) python3 "$T/map.py" "$T/mnt/file"
 }
 
 test_random_is_left_alone() {
@@ -92,11 +103,17 @@ test_head_costs_one_window() {
 	(($(fetched) <= 2 << 20)) || fail "$(fetched) bytes were fetched for a head of 4 KiB"
 }
 
+# (Somebody else may have dropped the caches meanwhile: once more then.)
 test_hot_file() {
 	setup
-	cat "$T/img/src/file" >/dev/null
-	slow_reader forward "$T/mnt/file" >/dev/null
-	assert_eq "$(fetched)" 0 "bytes fetched of a hot file"
+	local i before
+	for ((i = 0; i < 20; i++)); do
+		before=$(fetched)
+		cat "$T/img/src/file" >/dev/null
+		slow_reader forward "$T/mnt/file" >/dev/null
+		[[ $(fetched) != "$before" ]] || return 0
+	done
+	fail "$(fetched) bytes were fetched of a hot file"
 }
 
 test_off() {
@@ -115,7 +132,7 @@ test_space_of_a_deleted_file() {
 	before=$(df --output=avail "$T/img" | tail -1)
 	rm "$T/mnt/file"
 	exec 7<&-
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		after=$(df --output=avail "$T/img" | tail -1)
 		((after - before > 60000)) && return
 		sleep 0.1

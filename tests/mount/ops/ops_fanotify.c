@@ -100,7 +100,7 @@ static void fanotify_guard(struct ops *o)
 		struct fanotify_response answer;
 		struct pollfd p = { .fd = fan, .events = POLLIN };
 
-		if (poll(&p, 1, 5000) != 1 || read(fan, &e, sizeof(e)) < (ssize_t)sizeof(e)) {
+		if (poll(&p, 1, 30000) != 1 || read(fan, &e, sizeof(e)) < (ssize_t)sizeof(e)) {
 			ops_say(o, "event", "none");
 			return;
 		}

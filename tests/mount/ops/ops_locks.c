@@ -207,6 +207,21 @@ static void crossed(struct ops *o, void *arg)
 		_exit(errno);
 }
 
+/* Locks of a process in /proc/locks; if WAITING, those that it waits for. */
+static int listed(pid_t pid, bool waiting)
+{
+	char line[256], one[32];
+	FILE *f = fopen("/proc/locks", "r");
+	int n = 0;
+
+	snprintf(one, sizeof(one), " %d ", pid);
+	while (f && fgets(line, sizeof(line), f))
+		n += strstr(line, one) && (!waiting || strstr(line, "->"));
+	if (f)
+		fclose(f);
+	return n;
+}
+
 static void lock_deadlock(struct ops *o)
 {
 	int go[2], fd;
@@ -224,25 +239,11 @@ static void lock_deadlock(struct ops *o)
 	}
 	if (write(go[1], "x", 1) != 1)
 		return;
-	usleep(300000);
+	for (int i = 0; i < 30000 && !listed(pid, true); i++)
+		usleep(1000);
 	TRY(o, lock(fd, F_SETLKW, F_WRLCK, 2, 1));
 	TRY(o, lock(fd, F_SETLK, F_UNLCK, 0, 0));
 	ops_reap(o, "other", pid);
-}
-
-/* Locks of this process in /proc/locks. */
-static int listed(void)
-{
-	char line[256], me[32];
-	FILE *f = fopen("/proc/locks", "r");
-	int n = 0;
-
-	snprintf(me, sizeof(me), " %d ", getpid());
-	while (f && fgets(line, sizeof(line), f))
-		n += !!strstr(line, me);
-	if (f)
-		fclose(f);
-	return n;
 }
 
 static void lock_listed(struct ops *o)
@@ -252,18 +253,18 @@ static void lock_listed(struct ops *o)
 	ops_mk(o, "f", "0123456789");
 	a = ops_open(o, "f", O_RDWR);
 	b = ops_open(o, "f", O_RDWR);
-	ops_say(o, "none listed", "%d", listed());
+	ops_say(o, "none listed", "%d", listed(getpid(), false));
 	TRY(o, lock(a, F_SETLK, F_WRLCK, 0, 10));
 	TRY(o, lock(a, F_SETLK, F_RDLCK, 20, 10));
 	TRY(o, flock(b, LOCK_EX));
-	ops_say(o, "listed", "%d", listed());
+	ops_say(o, "listed", "%d", listed(getpid(), false));
 	TRY(o, close(b));
-	ops_say(o, "listed", "%d", listed());
+	ops_say(o, "listed", "%d", listed(getpid(), false));
 	TRY(o, unlink("f"));
 	TRY(o, lock(a, F_SETLK, F_WRLCK, 0, 0));
-	ops_say(o, "listed", "%d", listed());
+	ops_say(o, "listed", "%d", listed(getpid(), false));
 	TRY(o, close(a));
-	ops_say(o, "none listed", "%d", listed());
+	ops_say(o, "none listed", "%d", listed(getpid(), false));
 }
 
 static void leases(struct ops *o)
