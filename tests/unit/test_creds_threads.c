@@ -17,31 +17,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base_dir.h"
+
 #define CALLER	1234
 #define TEAM	5678 /* a group */
 #define THREADS 4
 #define ROUNDS	1000
 
-static char base[64];
 static int proc = -1;
 
-/* Unchecked: the directory goes even if a test fails. */
 static void make_base(void)
 {
-	snprintf(base, sizeof(base), "/tmp/test_creds.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(base));
-	ck_assert_int_eq(chmod(base, 0777), 0);
+	new_base(0777);
 	ck_assert_int_eq(chdir(base), 0);
 	proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-static void remove_base(void)
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), "rm -rf --one-file-system %s", base);
-	if (system(command) != 0)
-		perror(command);
 }
 
 /* The filesystem uid of this thread, by the kernel's word. */

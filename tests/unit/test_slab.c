@@ -9,33 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "slab_fill.h"
+
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
-/* Fills an object with bytes that depend on its name. */
-static void fill(void *object, size_t size, uint64_t id)
-{
-	memset(object, (int)(id * 31 % 251) + 1, size);
-}
-
-static bool filled(const void *object, size_t size, uint64_t id)
-{
-	const unsigned char *p = object;
-
-	for (size_t i = 0; i < size; i++)
-		if (p[i] != id * 31 % 251 + 1)
-			return false;
-	return true;
-}
-
-static bool zeroed(const void *object, size_t size)
-{
-	const unsigned char *p = object;
-
-	while (size)
-		if (p[--size])
-			return false;
-	return true;
-}
 
 static uint64_t new_filled(struct slab *slab, unsigned shard, size_t size)
 {

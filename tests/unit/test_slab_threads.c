@@ -8,35 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "slab_fill.h"
+
 #define THREADS 4
 #define ROUNDS	60000
 #define SLOTS	512
-
-/* Fills an object with bytes that depend on its name. */
-static void fill(void *object, size_t size, uint64_t id)
-{
-	memset(object, (int)(id * 31 % 251) + 1, size);
-}
-
-static bool filled(const void *object, size_t size, uint64_t id)
-{
-	const unsigned char *p = object;
-
-	for (size_t i = 0; i < size; i++)
-		if (p[i] != id * 31 % 251 + 1)
-			return false;
-	return true;
-}
-
-static bool zeroed(const void *object, size_t size)
-{
-	const unsigned char *p = object;
-
-	while (size)
-		if (p[--size])
-			return false;
-	return true;
-}
 
 struct stress {
 	struct slab *slab;

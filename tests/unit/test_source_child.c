@@ -10,47 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char base[64];
-static struct kernel kernel;
-
-/* Unchecked: the directory goes even if a test fails. */
-static void make_base(void)
-{
-	snprintf(base, sizeof(base), "/tmp/test_source.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(base));
-	ck_assert_int_eq(chmod(base, 0755), 0);
-	kernel_probe(&kernel);
-}
-
-static void remove_base(void)
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), "rm -rf --one-file-system %s", base);
-	if (system(command) != 0)
-		perror(command);
-}
-
-static void create(const char *name)
-{
-	int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-
-	ck_assert_int_ge(fd, 0);
-	close(fd);
-}
-
-/* The current directory becomes base/name, with s/file and s/sub/inner in it. */
-static void enter(const char *name)
-{
-	ck_assert_int_eq(chdir(base), 0);
-	ck_assert_int_eq(mkdir(name, 0755), 0);
-	ck_assert_int_eq(chdir(name), 0);
-	ck_assert_int_eq(mkdir("s", 0755), 0);
-	ck_assert_int_eq(mkdir("s/sub", 0755), 0);
-	create("s/file");
-	create("s/sub/inner");
-	ck_assert_int_eq(symlink("file", "s/link"), 0);
-}
+#include "source_fixture.h"
 
 static void open_ok(struct source *s, const char *path)
 {

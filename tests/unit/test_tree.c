@@ -9,27 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base_dir.h"
+
 /* Each test is run with handles and without; both on the real thing, below /tmp. */
 enum { BY_HANDLE, BY_NUMBER, WAYS };
 
-static char base[64];
 static struct tree tree;
 static struct node *root;
 
-/* Unchecked: the directory goes even if a test fails. */
 static void make_base(void)
 {
-	snprintf(base, sizeof(base), "/tmp/test_tree.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(base));
-}
-
-static void remove_base(void)
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), "rm -rf --one-file-system %s", base);
-	if (system(command) != 0)
-		perror(command);
+	new_base(0700);
 }
 
 /* A tree over a new directory, which becomes the current one. False: no handles to be had. */

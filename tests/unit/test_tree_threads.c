@@ -12,6 +12,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base_dir.h"
+
 #define DIRS   6
 #define FILES  4
 #define MOVERS 2
@@ -23,7 +25,6 @@
 #define ASAN 0
 #endif
 
-static char base[64];
 static struct tree tree;
 static struct node *root;
 static struct node *file[FILES];
@@ -33,20 +34,9 @@ static unsigned file_dir[FILES]; /* guarded by name_lock */
 static _Atomic bool done;
 static _Atomic int wrong_file, wrong_error, reached, stale;
 
-/* Unchecked: the directory goes even if a test fails. */
 static void make_base(void)
 {
-	snprintf(base, sizeof(base), "/tmp/test_tree.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(base));
-}
-
-static void remove_base(void)
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), "rm -rf --one-file-system %s", base);
-	if (system(command) != 0)
-		perror(command);
+	new_base(0700);
 }
 
 /* As the kernel walks dir/inner, it holds both meanwhile. The caller owes a forget of the result. */

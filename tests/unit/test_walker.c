@@ -14,28 +14,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base_dir.h"
+
 #define DIRS	 8
 #define FILES	 30
 #define PROGRAMS 4
 #define ROUNDS	 6
 
-static char base[64];
 static struct tree tree;
 static struct walker *walker;
 
 static void make_base(void)
 {
-	snprintf(base, sizeof(base), "/tmp/test_walker.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(base));
-}
-
-static void remove_base(void)
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), "rm -rf --one-file-system %s", base);
-	if (system(command) != 0)
-		perror(command);
+	new_base(0700);
 }
 
 static void make_file(unsigned d, unsigned f)
