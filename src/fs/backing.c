@@ -185,6 +185,7 @@ static int attach(struct fs *fs, struct node *node, struct openfile *of, int fd,
 	oi->writers += of->writer;
 	of->way = oi->way;
 	of->large = oi->large;
+	of->failures = oi->failures;
 	return oi->backing_id;
 }
 

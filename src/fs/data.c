@@ -179,16 +179,39 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_err(req, copy < 0 ? -errno : or_errno(close(copy)));
 }
 
+/*
+ * A failed write is to be reported to each descriptor that was open then, once. The kernel does so
+ * for descriptors of ours; but those that only read have one only from their first fsync on, which
+ * is as if they had been opened after it.
+ */
+static int sync_reported(struct fs *fs, struct node *node, struct openfile *of, int err)
+{
+	if (!node || !of || (err && err != -EIO && err != -ENOSPC && err != -EDQUOT))
+		return err;
+	node_lock(fs->tree.nodes, node);
+	if (node->open && err && of->failures == node->open->failures) {
+		node->open->failures++;
+		node->open->failure = err;
+	} else if (node->open && !err && of->failures != node->open->failures) {
+		err = node->open->failure;
+	}
+	if (node->open)
+		of->failures = node->open->failures;
+	node_unlock(fs->tree.nodes, node);
+	return err;
+}
+
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
+	struct fs *fs = fs_of(req);
 	int fd;
 
 	worker_may_block(worker_self());
-	fd = fs_file_fd(fs_of(req), ino, fi);
-	if (fd < 0)
-		reply_err(req, fd);
-	else
-		reply_err(req, or_errno(datasync ? fdatasync(fd) : fsync(fd)));
+	fd = fs_file_fd(fs, ino, fi);
+	if (fd >= 0)
+		fd = sync_reported(fs, fs_node(fs, ino), openfile_get(fs->tree.openfiles, fi->fh),
+				   or_errno(datasync ? fdatasync(fd) : fsync(fd)));
+	reply_err(req, fd);
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,

@@ -22,6 +22,8 @@ enum way {
 struct open_inode {
 	uint32_t opens;   /* openfiles */
 	uint32_t writers; /* those of them that may write */
+	uint32_t failures; /* failed writes that an fsync has reported (op_fsync) */
+	int failure;       /* the last of them, -errno */
 	enum way way;
 	int backing_id; /* WAY_KERNEL, and WAY_DIRECT for mmap: FUSE's number for the backing file; 0: none */
 	uint32_t kept_at; /* the tick of the last close, for an id kept without opens (fs/kept.h) */
@@ -56,6 +58,7 @@ struct openfile {
 	bool writer;
 	bool large; /* as its inode's */
 	enum way way;
+	uint32_t failures; /* those of its inode that it knows of, or that were before it */
 	struct dirstream *dir;
 };
 

@@ -17,6 +17,7 @@ prepare() { # FS
 	# to be run, and copied, by the ordinary user
 	install -m 755 "$bin" "$T/ops"
 	case $1 in
+	disk) make_disk ;;
 	overlay*) make_overlay "$T/fs" "${1#overlay}" ;;
 	*) make_fs "$1" "${OPS_SIZE-1G}" "$T/fs" ;;
 	esac
@@ -43,7 +44,7 @@ transcript() { # root|user|own DIR
 	local run=()
 	[[ $1 == root ]] || run=(as_user)
 	# In a clean environment: each is to see the same.
-	"${run[@]}" env -i "PATH=$PATH" "$T/ops" ${OPS_HERE:+--here} "$2" ${OPS_ONLY-}
+	"${run[@]}" env -i "PATH=$PATH" "OPS_FS=$T/fs" "OPS_FAULT=$T/fault/now" "$T/ops" ${OPS_HERE:+--here} "$2" ${OPS_ONLY-}
 }
 
 # Of the lines on stdin (`< line` and `> line`), those that no difference known
@@ -179,6 +180,38 @@ test_quota_btrfs() {
 	compare btrfs user quota
 	od_umount "$T/mnt"
 	grep -q EDQUOT "$T/native.user" || fail "the quota stops nobody"
+	finish
+}
+
+# A disk that fails while $T/fault/now is there. ext4 without a journal: with one it would stop
+# altogether.
+make_disk() {
+	local loop
+	mkdir -m 777 "$T/fault"
+	mkdir "$T/fs"
+	make_nbd 256M --filter=error error=EIO error-pwrite-rate=100% error-pread-rate=100% \
+		"error-file=$T/fault/now"
+	loop=$(losetup --direct-io=on --show -f "$T/disk") || skip "no loop device"
+	cleanup_fn losetup -d "$loop"
+	mkfs.ext4 -qO ^has_journal "$loop"
+	mount -o noatime "$loop" "$T/fs"
+	cleanup_fn _umount_soon "$T/fs"
+}
+
+# A failed write is reported, and once.
+test_faults() {
+	local mode
+	export OPS_ONLY="fault_*"
+	prepare disk
+	for mode in kernel off buffered direct ring; do
+		case $mode in
+		kernel) od_mount "$T/fs/source" "$T/mnt" ;;
+		off) od_mount -o passthrough=off "$T/fs/source" "$T/mnt" ;;
+		*) od_mount -o "backend=$mode" "$T/fs/source" "$T/mnt" ;;
+		esac
+		compare ext4 root "fault-$mode"
+		od_umount "$T/mnt"
+	done
 	finish
 }
 

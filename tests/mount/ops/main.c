@@ -26,6 +26,7 @@ static const struct scenario *const tables[] = {
 	locks_scenarios,    ids_scenarios,   caps_scenarios,	 killpriv_scenarios,
 	exec_scenarios,	    watch_scenarios, fanotify_scenarios, misc_scenarios,
 	known_scenarios,    full_scenarios,  layers_scenarios,
+	fault_scenarios,
 };
 
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
@@ -68,13 +69,26 @@ static int wait_for(struct ops *o, pid_t pid)
 	return status;
 }
 
+/*
+ * On a full filesystem what was deleted may come back a little later: FUSE tells the daemon of the
+ * last close after close(2) has returned (fuse_file_put).
+ */
+static int make_empty(int top, const char *name)
+{
+	int tries = 0, err;
+
+	while ((err = mkdirat(top, name, 0755)) < 0 && errno == ENOSPC && tries++ < 3000)
+		usleep(10000);
+	return err;
+}
+
 static int run_one(struct ops *o, const struct scenario *s, int top)
 {
 	pid_t pid;
 	int status;
 
 	o->name = s->name;
-	if (!o->here && (ops_rm(top, s->name) < 0 || mkdirat(top, s->name, 0755) < 0))
+	if (!o->here && (ops_rm(top, s->name) < 0 || make_empty(top, s->name) < 0))
 		return fail("can't make an empty directory", s->name);
 	pid = fork();
 	if (!pid) {

@@ -55,6 +55,7 @@ extern const struct scenario killpriv_scenarios[];
 extern const struct scenario known_scenarios[];
 extern const struct scenario links_scenarios[];
 extern const struct scenario layers_scenarios[];
+extern const struct scenario fault_scenarios[];
 extern const struct scenario locks_scenarios[];
 extern const struct scenario misc_scenarios[];
 extern const struct scenario mmap_scenarios[];
