@@ -39,6 +39,8 @@ lint_coverage() {
 		sed '/^#/d' "$dir/coverage" | cut -d' ' -f3- | xargs -n 1 | sort -u |
 			comm -23 - <(build-test/tests/mount/ops/ops --list | cut -d' ' -f2 | sort -u))
 	[[ -z $missing ]] || { echo "not covered, or no scenario: $missing"; return 1; }
+	"$dir/table" | diff -u docs/coverage.md - >&2 ||
+		{ echo "tests/mount/ops/table >docs/coverage.md"; return 1; }
 }
 
 lint_install() {
