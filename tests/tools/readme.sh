@@ -71,7 +71,7 @@ lay_over() {
 	fresh_clone "$T/over/clone"
 	mount --bind "$T/over/clone" "$R$_repo"
 	# What the block says to a new directory, for one that is there already.
-	[[ ! -d $R$_repo/build ]] || inside 'meson configure build -Dprefix=/usr'
+	[[ ! -d $R$_repo/build ]] || inside 'meson setup --reconfigure -Dprefix=/usr build'
 	cleanup_fn end_mounts
 }
 
