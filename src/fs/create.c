@@ -24,13 +24,18 @@ static int open_existing(fuse_req_t req, int directory, const char *name, int fl
 	err = creds_strict(creds, ctx->uid, ctx->gid, ctx->pid);
 	if (err)
 		return err;
+	/* Should it be a fifo by now, nobody is to wait for its other end. */
 	fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_NOFOLLOW |
-			     O_CLOEXEC, 0));
+			     O_NONBLOCK | O_CLOEXEC, 0));
 	fs_rest();
+	if (fd == -EAGAIN || fd == -ENXIO) /* a lease to be waited for, or a fifo */
+		return -ESTALE;
 	if (fd >= 0 && (fstat(fd, &after) < 0 || after.st_ino != before.st_ino)) {
 		close(fd);
 		return -ESTALE;
 	}
+	if (fd >= 0 && !(flags & O_NONBLOCK))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	return fd;
 }
 

@@ -331,6 +331,63 @@ test_out_of_descriptors() {
 
 # ------------------------------------------------------------ one slow request
 
+# A name that is now absent, now a file and now a fifo, on SOURCE: whoever opens
+# it with O_CREAT through the mount may wait for the fifo's other end, but the
+# daemon must not, as nobody could interrupt it.
+test_fifo_instead() {
+	need_fuse
+	requires python3
+	scratch
+	mkdir "$T/src" "$T/mnt"
+	od_mount -o attr_timeout=0,entry_timeout=0 "$T/src" "$T/mnt"
+	timeout 60 python3 - "$T/src" "$T/mnt" <<-'END' || fail "opens hang"
+		import os, signal, sys, time
+		src, mnt = sys.argv[1:]
+		end = time.monotonic() + 5
+		errors = (FileExistsError, FileNotFoundError, InterruptedError)
+
+		def change(k):
+		    os.mkfifo(f"{src}/fifo{k}")
+		    open(f"{src}/file{k}", "w").close()
+		    while time.monotonic() < end:
+		        for what in f"file{k}", f"fifo{k}", None:
+		            try:
+		                if what:
+		                    os.link(f"{src}/{what}", f"{src}/t{k}")
+		                    os.rename(f"{src}/t{k}", f"{src}/x")
+		                else:
+		                    os.unlink(f"{src}/x")
+		            except errors:
+		                pass
+
+		def interrupt(*ignored):
+		    raise InterruptedError
+
+		def use(k):
+		    signal.signal(signal.SIGALRM, interrupt)
+		    while time.monotonic() < end:
+		        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+		        try:
+		            os.close(os.open(f"{mnt}/x", os.O_CREAT | os.O_WRONLY, 0o644))
+		        except OSError:
+		            pass
+		        signal.setitimer(signal.ITIMER_REAL, 0)
+
+		kids = []
+		for job in (change, 0), (change, 1), (use, 0), (use, 1), (use, 2):
+		    kids.append(os.fork())
+		    if not kids[-1]:
+		        try:
+		            job[0](job[1])
+		        except InterruptedError:
+		            pass
+		        os._exit(0)
+		for kid in kids:
+		    os.waitpid(kid, 0)
+	END
+	od_umount "$T/mnt"
+}
+
 # The longest of 200 hot requests of each kind, in milliseconds.
 hot_requests() { # DIR
 	timeout 120 python3 - "$@" <<-'END'
