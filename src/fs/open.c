@@ -179,7 +179,9 @@ int fs_file_fd(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
 		return -EBADF;
 	if (of->fd >= 0)
 		return of->fd;
-	err = fs_reach(fs, node, &lease);
+	err = openfile_room(fs->tree.openfiles, false);
+	if (!err)
+		err = fs_reach(fs, node, &lease);
 	if (err)
 		return err;
 	fd = fs_reopen(lease.fd, O_RDONLY | O_NONBLOCK);

@@ -329,6 +329,48 @@ test_out_of_descriptors() {
 	od_umount "$T/mnt"
 }
 
+# Who opened only to read has a descriptor from the first call that needs one:
+# those have the same end.
+test_readers_out_of_descriptors() {
+	needs_passthrough
+	fds_setup ext4
+	echo text >"$T/img/src/text"
+	limit_descriptors 200
+	od_mount "$T/img/src" "$T/mnt"
+	mkfifo "$T/go"
+	python3 - "$T/mnt/0000" "$T/seen" "$T/go" <<-'END' &
+		import errno, os, sys
+		top, seen, go = sys.argv[1:]
+		ends = {}
+		held = [os.open(f"{top}/f{i:03}", os.O_RDONLY) for i in range(400)]
+		for fd in held:
+		    try:
+		        os.fsync(fd)
+		        end = "ok"
+		    except OSError as e:
+		        end = errno.errorcode[e.errno]
+		    ends[end] = ends.get(end, 0) + 1
+		with open(f"{seen}.new", "w") as f:
+		    print(*(f"{end} {n}" for end, n in sorted(ends.items())), file=f)
+		os.rename(f"{seen}.new", seen)
+		open(go).read()
+	END
+	cleanup_fn end_process $!
+	wait_until 30 test -e "$T/seen" || fail "400 calls of fsync take their time"
+	echo "# under ulimit -n 200, of 400 fsyncs: $(cat "$T/seen")"
+	assert_eq "$(sed 's/ [0-9]*//g' "$T/seen")" "EMFILEok" "what fsync says"
+
+	# Everybody else goes on.
+	assert_eq "$(find "$T/mnt/0000" -type f -links 1 | wc -l)" 1000 "names read meanwhile"
+	assert_eq "$(cat "$T/mnt/text")" text "a file read meanwhile"
+	mkdir "$T/mnt/dir"
+	mv "$T/mnt/text" "$T/mnt/dir/text"
+	wc -c "$T"/mnt/0000/f9* >"$T/counts" || fail "files can't be read meanwhile"
+	echo >"$T/go"
+	wait $!
+	od_umount "$T/mnt"
+}
+
 # ------------------------------------------------------------ one slow request
 
 # A name that is now absent, now a file and now a fifo, on SOURCE: whoever opens
