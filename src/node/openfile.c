@@ -111,6 +111,21 @@ int openfile_room(struct openfile_table *t, bool directory)
 	return atomic_load_explicit(&t->kept, memory_order_relaxed) < limit ? 0 : -EMFILE;
 }
 
+bool openfile_pin(struct openfile_table *t)
+{
+	if (t && openfile_room(t, false))
+		return false;
+	if (t)
+		atomic_fetch_add_explicit(&t->kept, 1, memory_order_relaxed);
+	return true;
+}
+
+void openfile_unpin(struct openfile_table *t)
+{
+	if (t)
+		atomic_fetch_sub_explicit(&t->kept, 1, memory_order_relaxed);
+}
+
 void openfile_keep(struct openfile_table *t, struct openfile *of, int fd)
 {
 	of->fd = fd;

@@ -81,6 +81,10 @@ void openfile_set_limit(struct openfile_table *table, uint32_t descriptors);
  * a little beyond the limit: who can't list one can't clean up either.
  */
 int openfile_room(struct openfile_table *table, bool directory);
+/* A deleted object's descriptor (node_pin()) counts too, or deleting what is open would use up the
+ * reserve. False: no room. NULL: there is always room. */
+bool openfile_pin(struct openfile_table *table);
+void openfile_unpin(struct openfile_table *table);
 /* Takes fd over, until openfile_close(). */
 void openfile_keep(struct openfile_table *table, struct openfile *of, int fd);
 void openfile_keep_direct(struct openfile_table *table, struct openfile *of, int fd);

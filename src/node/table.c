@@ -25,6 +25,7 @@ struct shard {
 struct node_table {
 	struct slab *slab;
 	struct fdcache *fdcache;
+	struct openfile_table *openfiles; /* counts pins; NULL: nobody does */
 	struct node root;
 	struct {
 		_Alignas(64) pthread_mutex_t lock;
@@ -325,6 +326,8 @@ void node_forget(struct node_table *t, struct node *n, uint64_t lookups)
 		struct node *parent = n->place ? node_get(t, n->place->parent) : NULL;
 		uint64_t id = n->id;
 
+		if (n->open && n->open->pin >= 0)
+			openfile_unpin(t->openfiles);
 		fdcache_drop(t->fdcache, id);
 		node_deinit(n);
 		slab_release(t->slab, id);
@@ -349,9 +352,14 @@ void node_pin(struct node_table *t, struct node *n, int *fd)
 	node_lock(t, n);
 	if (!n->open)
 		n->open = open_inode_new();
-	if (n->open && n->open->pin < 0)
+	if (n->open && n->open->pin < 0 && openfile_pin(t->openfiles))
 		n->open->pin = steal_fd(fd);
 	node_unlock(t, n);
+}
+
+void node_table_count_pins(struct node_table *t, struct openfile_table *openfiles)
+{
+	t->openfiles = openfiles;
 }
 
 static pthread_mutex_t *stripe_of(struct node_table *t, const struct node *n)

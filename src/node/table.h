@@ -54,6 +54,10 @@ struct node_table;
 struct node_table *node_table_new(struct fdcache *fdcache);
 struct node_table *node_table_free(struct node_table *table);
 
+/* From here on pins count against the limit of open files; there are none yet. */
+struct openfile_table;
+void node_table_count_pins(struct node_table *table, struct openfile_table *openfiles);
+
 /* The node, or NULL for a stale nodeid. No lock taken, no count taken. */
 struct node *node_get(struct node_table *table, uint64_t nodeid);
 
@@ -79,7 +83,8 @@ void node_moved(struct node_table *table, struct node *node, struct node *parent
 
 /*
  * Holds the object by this descriptor until the node is forgotten: it has no name to be reached by.
- * Takes *fd over unless one is held already.
+ * Takes *fd over unless one is held already, or too many are: then only its handle leads to it, for
+ * as long as somebody has it open.
  */
 void node_pin(struct node_table *table, struct node *node, int *fd);
 

@@ -33,6 +33,7 @@ int tree_init(struct tree *t, uint32_t descriptors)
 	t->openfiles = openfile_table_new();
 	if (t->fdcache && t->nodes && t->openfiles) {
 		openfile_set_limit(t->openfiles, descriptors - cached - reserved);
+		node_table_count_pins(t->nodes, t->openfiles);
 		return 0;
 	}
 	tree_deinit(t);

@@ -2,6 +2,7 @@
 #include "node/table.h"
 
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -211,6 +212,31 @@ START_TEST(test_descriptors_go)
 }
 END_TEST
 
+/* Pins come out of what open files may keep. */
+START_TEST(test_pins_are_bounded)
+{
+	struct openfile_table *openfiles = openfile_table_new();
+	struct node *one = ref(7), *other = ref(8);
+	int fd = open("/dev/null", O_PATH);
+
+	openfile_set_limit(openfiles, 1);
+	node_table_count_pins(table, openfiles);
+	node_pin(table, one, &fd);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(openfile_room(openfiles, false), -EMFILE);
+	fd = open("/dev/null", O_PATH);
+	node_pin(table, other, &fd);
+	ck_assert_int_ge(fd, 0);
+	node_forget(table, one, 1);
+	ck_assert_int_eq(openfile_room(openfiles, false), 0);
+	node_pin(table, other, &fd);
+	ck_assert_int_eq(fd, -1);
+	node_forget(table, other, 1);
+	ck_assert_int_eq(openfile_room(openfiles, false), 0);
+	openfile_table_free(openfiles);
+}
+END_TEST
+
 START_TEST(test_places)
 {
 	struct node *a = ref_at(1, root, "a"), *b = ref_at(2, a, "b"), *c = ref_at(3, b, "c");
@@ -394,6 +420,7 @@ int main(void)
 	tcase_add_test(tc, test_known);
 	tcase_add_test(tc, test_detach);
 	tcase_add_test(tc, test_descriptors_go);
+	tcase_add_test(tc, test_pins_are_bounded);
 	tcase_add_test(tc, test_places);
 	tcase_add_test(tc, test_moved);
 	tcase_add_test(tc, test_no_place);
