@@ -225,12 +225,34 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 	reply_err(req, fd < 0 ? fd : or_errno(fallocate(fd, mode, offset, length)));
 }
 
+/*
+ * What was stored through mmap may be in FUSE's page cache only, which the kernel does not ask about
+ * holes: SOURCE would call it a hole, and who copies the file would leave it out. So it is written
+ * back first, by other workers.
+ */
+static void write_back_mapped(struct fs *fs, fuse_ino_t ino)
+{
+	struct node *node = fs_node(fs, ino);
+	bool dirty;
+
+	if (!node)
+		return;
+	node_lock(fs->tree.nodes, node);
+	dirty = node->open && node->open->writers && open_inode_cached(node->open);
+	node_unlock(fs->tree.nodes, node);
+	if (!dirty)
+		return;
+	worker_may_block(worker_self());
+	fuse_lowlevel_notify_inval_inode(fs->fuse, ino, 0, 0);
+}
+
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
 	off_t found = -1;
 	int fd;
 
 	worker_might_block(worker_self());
+	write_back_mapped(fs_of(req), ino);
 	fd = fs_file_fd(fs_of(req), ino, fi);
 	if (fd >= 0)
 		found = lseek(fd, off, whence);

@@ -253,6 +253,33 @@ static void mmap_holes(struct ops *o)
 	ops_content_path(o, "content", "f");
 }
 
+/* What is stored into a hole is data at once: who copies the file must not leave it out. */
+static void mmap_seek(struct ops *o)
+{
+	const off_t size = 1 << 20, at = 1 << 19;
+	char *p;
+	int fd, reader;
+
+	fd = FD(o, open("f", O_RDWR | O_CREAT | O_TRUNC, 0644));
+	TRY(o, ftruncate(fd, size));
+	p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		ops_try(o, "mmap", -1);
+		return;
+	}
+	p[at] = 1;
+	reader = ops_open(o, "f", O_RDONLY);
+	ops_say(o, "data", "%lld", (long long)lseek(reader, 0, SEEK_DATA));
+	p[0] = 1;
+	TRY(o, close(fd));
+	ops_say(o, "data, before", "%lld", (long long)lseek(reader, 0, SEEK_DATA));
+	ops_say(o, "data, behind", "%lld", (long long)lseek(reader, at, SEEK_DATA));
+	p[at + 1] = 1;
+	TRY(o, munmap(p, (size_t)size));
+	ops_say(o, "data, at the end", "%lld", (long long)lseek(reader, at, SEEK_DATA));
+	close(reader);
+}
+
 /* Stores into a mapping of an appending descriptor stay where they were made. */
 static void mmap_append(struct ops *o)
 {
@@ -303,5 +330,6 @@ const struct scenario mmap_scenarios[] = {
 	{ "mmap_private", mmap_private, OPS_BOTH }, { "mmap_truncate", mmap_truncate, OPS_BOTH },
 	{ "mmap_errors", mmap_errors, OPS_BOTH },   { "mmap_processes", mmap_processes, OPS_BOTH },
 	{ "mmap_holes", mmap_holes, OPS_BOTH },	    { "mmap_append", mmap_append, OPS_BOTH },
-	{ "mmap_direct", mmap_direct, OPS_BOTH },   { 0 },
+	{ "mmap_direct", mmap_direct, OPS_BOTH },   { "mmap_seek", mmap_seek, OPS_BOTH },
+	{ 0 },
 };
