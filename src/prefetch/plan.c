@@ -8,6 +8,7 @@
 
 #define STALE	       1000000000ull /* ns: a directory that is read again after so long is listed again */
 #define TOGETHER       250000000ull  /* ns: two who wait for one file have come by then */
+#define OUTCOMES       16u	     /* guesses settled, before they are judged */
 #define HOT	       16u	     /* guesses in a row that gained nothing */
 #define LOOKED	       2u	     /* look-ups that waited, before all inodes are asked for */
 #define UNLOOKED       64u	     /* directories that are read without a look-up that waited */
@@ -27,10 +28,19 @@ struct plan *plan_new(uint64_t bytes, bool always)
 	return p;
 }
 
-void plan_weather(struct plan *p, uint64_t bytes, bool strained)
+/* Cold reading by itself is pressure on a disk; that of guesses which come to nothing is ours. */
+void plan_weather(struct plan *p, uint64_t bytes, bool pressed)
 {
+	uint64_t good = p->counters.used + p->counters.late - p->good;
+	uint64_t bad = p->counters.wasted - p->bad;
+
+	if (good + bad >= OUTCOMES) {
+		p->wasteful = bad * 2 > good;
+		p->good += good;
+		p->bad += bad;
+	}
 	p->limit = bytes / 4096;
-	p->strained = strained;
+	p->strained = pressed && p->wasteful;
 }
 
 void plan_leave_contents(struct plan *p)

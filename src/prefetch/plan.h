@@ -72,9 +72,9 @@ struct plan_counters {
  * NULL without memory. */
 struct plan *plan_new(uint64_t bytes, bool always);
 struct plan *plan_free(struct plan *plan);
-/* How it stands with the machine: bytes as above; strained: the disk has more to do than it can,
- * so only who has been right lately goes on. */
-void plan_weather(struct plan *plan, uint64_t bytes, bool strained);
+/* How it stands with the machine, every second or so: bytes as above; pressed: programs wait for
+ * disks. While guesses come to nothing then, only who has been right himself goes on. */
+void plan_weather(struct plan *plan, uint64_t bytes, bool pressed);
 /* Nobody reads through SOURCE's page cache: no contents are guessed. */
 void plan_leave_contents(struct plan *plan);
 

@@ -84,7 +84,8 @@ struct pending {
 struct plan {
 	uint64_t limit; /* pages */
 	uint64_t unused; /* pages fetched and not opened yet */
-	bool always, asleep, no_contents, strained;
+	bool always, asleep, no_contents, strained, wasteful;
+	uint64_t good, bad; /* of the ledger, when guesses were judged last */
 	uint32_t hot; /* guesses in a row that found all in memory */
 	uint32_t entries, dirs, free, gens, hand;
 	struct slot slot[PLAN_DIRS + 1];

@@ -324,10 +324,10 @@ void walker_wake(struct walker *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-void walker_weather(struct walker *w, uint64_t bytes, bool strained)
+void walker_weather(struct walker *w, uint64_t bytes, bool pressed)
 {
 	pthread_mutex_lock(&w->lock);
-	plan_weather(w->plan, bytes, strained);
+	plan_weather(w->plan, bytes, pressed);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -43,7 +43,7 @@ void walker_sampled(struct walker *walker, uint32_t pid, uint64_t resident, uint
 void walker_wake(struct walker *walker);
 
 /* As plan_weather(). */
-void walker_weather(struct walker *walker, uint64_t bytes, bool strained);
+void walker_weather(struct walker *walker, uint64_t bytes, bool pressed);
 /* Every second or so: lets go what is not used any more. True: something is left. */
 bool walker_tick(struct walker *walker);
 
