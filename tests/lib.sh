@@ -436,6 +436,12 @@ wait_until() { # SECONDS CMD ARGS...
 	done
 }
 
+# For what comes sooner or later, however slow the machine is.
+eventually() { wait_until 60 "$@" || fail "never: $*"; }
+
+# One of the counters of the mount at $T/mnt.
+count() { "$OVERDRIVECTL" stats --json "$T/mnt" | jq ".events.$1"; }
+
 # --- the loop over the tests --------------------------------------------------
 
 _at_exit() {

@@ -42,8 +42,7 @@ struct warm {
 	struct fetcher *fetcher;
 	struct warm_config config;
 	pthread_t thread;
-	_Atomic uint64_t total_watched, given_up;
-	_Atomic uint64_t used, late, wasted; /* windows */
+	_Atomic uint64_t total_watched, given_up, used, late, wasted; /* the last three: windows */
 };
 
 static struct watched *find(struct warm *w, uint64_t nodeid)

@@ -33,19 +33,6 @@ setup() { # [OPTIONS…]
 	od_mount -o prefetch=tree "$@" "$T/img/src" "$T/mnt"
 }
 
-count() { # NAME
-	"$OVERDRIVECTL" stats --json "$T/mnt" | jq ".events.$1"
-}
-
-# Polls until the command succeeds; nothing here may depend on how fast the machine is.
-eventually() { # CMD…
-	local end=$((SECONDS + 60))
-	until "$@"; do
-		((SECONDS < end)) || fail "never: $*"
-		sleep 0.1
-	done
-}
-
 fetched_some() { (($(count tree_files) >= 1)); }
 
 # What a listing is needed for can come too late for it, on a busy machine: once more then, when the

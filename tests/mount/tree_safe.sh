@@ -26,16 +26,6 @@ setup() { # [FS]
 # Also where all is in memory, so that the walker always has something to do.
 mounted() { od_mount -o prefetch=tree "$@" "$T/img/src" "$T/mnt"; }
 
-count() { "$OVERDRIVECTL" stats --json "$T/mnt" | jq ".events.$1"; }
-
-eventually() { # CMD…
-	local end=$((SECONDS + 60))
-	until "$@"; do
-		((SECONDS < end)) || fail "never: $*"
-		sleep 0.1
-	done
-}
-
 # Until the walker has fetched something, and then has done all that it was asked for.
 walked() {
 	local before now
