@@ -3,6 +3,7 @@
 # own.  The machine is seen through an overlay, so that what they install, write
 # and mount is gone with the test.  Blocks are run in their order; those with a
 # comment `not run by tests/tools/readme.sh: REASON` before them are counted.
+# timeout: 1200
 #
 # shellcheck disable=SC2317 # run_tests calls the tests
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
@@ -70,24 +71,13 @@ lay_over() {
 	mkdir -p "$T/over/clone" "$R$_repo"
 	fresh_clone "$T/over/clone"
 	mount --bind "$T/over/clone" "$R$_repo"
-	# What the block says to a new directory, for one that is there already.
-	[[ ! -d $R$_repo/build ]] || inside 'meson setup --reconfigure -Dprefix=/usr build'
 	cleanup_fn end_mounts
 }
 
 # What git knows, and libfuse's source, which is not asked of the network again.
-# Unless there is time, what has been built is shared: the files' times are kept.
 fresh_clone() { # DIR
-	local build
 	(cd "$_repo" && git -c safe.directory="$_repo" ls-files -z | tar --null -T - -cf -) | tar -xf - -C "$1"
 	[[ ! -d $_repo/subprojects/fuse-3.18.3 ]] || cp -a "$_repo/subprojects/fuse-3.18.3" "$1/subprojects"
-	[[ ! ${OVERDRIVE_LONG-} ]] || return 0
-	for build in "$_repo/build-test" "$_repo/build"; do
-		[[ -f $build/build.ninja ]] || continue
-		cp -a "$build" "$1/build"
-		cp -a "$build" "$1/build-release"
-		return
-	done
 }
 
 inside() { # SCRIPT
@@ -106,6 +96,7 @@ end_mounts() {
 test_blocks() {
 	local sizes
 	local block i commands='' count=0
+	long # it builds twice
 	lay_over
 	split_readme "$T/blocks"
 	for i in {1..50}; do
