@@ -481,7 +481,7 @@ test_make_user() { requires make gcc ar; on ext4 user make; }
 
 work_fio() {
 	local engines direct e i size=4M jobs
-	[ "$LONG" = 0 ] || size=256M
+	[ "$LONG" = 0 ] || size=24M # 28 files on 1 GiB
 	cd "$1"
 	for direct in 0 1; do
 		engines='psync libaio'
@@ -1047,8 +1047,9 @@ test_dpkg_ext4() { requires dpkg dpkg-deb; on ext4 root dpkg; }
 # Built as an ordinary user, who is root only to his own programs.
 work_package() {
 	cd "$1"
-	export SOURCE_DATE_EPOCH=1700000000 DEB_BUILD_OPTIONS=parallel=2
-	mkdir -p demo-1/debian/source
+	# tests/run's own is root's.
+	export SOURCE_DATE_EPOCH=1700000000 DEB_BUILD_OPTIONS=parallel=2 TMPDIR=$1/tmp
+	mkdir -p tmp demo-1/debian/source
 	cd demo-1
 	printf 'demo (1) unstable; urgency=low\n\n  * One.\n\n -- a <a@b>  Tue, 14 Nov 2023 22:13:20 +0000\n' >debian/changelog
 	printf 'Source: demo\nMaintainer: a <a@b>\nSection: misc\nPriority: optional\nStandards-Version: 4.6.2\n\n' >debian/control

@@ -1,0 +1,140 @@
+#!/bin/bash
+# A data base and stress, minutes of each, so with --long only.
+# timeout: 1800
+# shellcheck disable=SC2317 # run_tests calls the tests
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+# --- PostgreSQL -------------------------------------------------------------------
+
+DATA='' SERVER='' PG=()
+
+pg() { # PROGRAM ARGS...
+	"${PG[@]}" "$@" </dev/null
+}
+
+pg_ready() { pg psql -XAt postgres -c 'select 1' >/dev/null 2>&1; }
+
+# A child of ours, so that its number is free for certain when it has died.
+pg_start() {
+	"${PG[@]}" postgres -D "$DATA" -c listen_addresses= -c "unix_socket_directories=$T/run" \
+		</dev/null >>"$T/run/log" 2>&1 &
+	SERVER=$!
+	wait_until 180 pg_ready || fail "the server does not start: $(tail -n 5 "$T/run/log")"
+}
+
+pg_stop() {
+	kill -INT "$SERVER"
+	wait "$SERVER" || fail "the server ended with status $?"
+	SERVER=''
+}
+
+pg_end() { # at exit, where it may have ended
+	[[ -z $SERVER ]] || { kill -QUIT "$SERVER"; wait "$SERVER"; } 2>/dev/null
+}
+
+# Every transaction adds one amount to four sums: whole or not at all.
+pg_check() {
+	local sums
+	sums=$(pg psql -XAt postgres -c 'select (select sum(abalance) from pgbench_accounts),
+		(select sum(tbalance) from pgbench_tellers), (select sum(bbalance) from pgbench_branches),
+		(select coalesce(sum(delta), 0) from pgbench_history)')
+	assert_eq "$sums" "${sums%%|*}|${sums%%|*}|${sums%%|*}|${sums%%|*}" "the sums"
+	pg pg_amcheck --heapallindexed --install-missing -d postgres -j 2 || fail "pg_amcheck"
+	echo "# sums $sums" >&2
+}
+
+# The server dies with all its processes in the middle of the work.
+pg_crash() {
+	local pids pid bench
+	pg pgbench -n -c 4 -j 2 -T 60 postgres >"$T/run/bench" 2>&1 &
+	bench=$!
+	sleep $((5 + RANDOM % 5))
+	mapfile -t pids < <(pgrep -P "$SERVER")
+	kill -KILL "$SERVER" "${pids[@]}"
+	wait "$SERVER" || true
+	for pid in "${pids[@]}"; do _gone_within 30 "$pid"; done
+	wait "$bench" || true
+}
+
+postgres_on() { # FS own|root MOUNT-ARGS...
+	long
+	export PATH=/usr/lib/postgresql/15/bin:$PATH
+	requires initdb postgres pgbench pg_amcheck pg_checksums
+	need_fuse
+	scratch
+	make_fs "$1" 2G "$T/img"
+	mkdir "$T/img/src" "$T/mnt" "$T/run"
+	chown "$TEST_UID:$TEST_GID" "$T/img/src" "$T/mnt" "$T/run"
+	if [[ $2 == own ]]; then
+		need_user_fuse
+		export OD_USER=1
+	fi
+	PG=(setpriv "--reuid=$TEST_UID" "--regid=$TEST_GID" --clear-groups -- env -i "PATH=$PATH"
+		"PGHOST=$T/run" LC_ALL=C HOME=/nonexistent PGUSER=demo)
+	od_mount "${@:3}" "$T/img/src" "$T/mnt"
+	DATA=$T/mnt/data
+	pg initdb -k -A trust -U demo -D "$DATA" >"$T/run/initdb" || fail "initdb"
+	cleanup_fn pg_end
+	pg_start
+	pg pgbench -q -i -s 5 postgres 2>"$T/run/init" || fail "pgbench -i"
+	for _ in 1 2; do
+		pg_crash
+		pg_start
+		grep -q 'redo done' "$T/run/log" || fail "there was nothing to recover"
+		pg_check
+	done
+	pg pgbench -n -c 4 -j 2 -T 20 postgres | grep 'failed\|tps' >&2
+	pg_stop
+	pg pg_checksums --check -D "$DATA" >&2 || fail "pg_checksums"
+	od_umount "$T/mnt"
+	# And the same data natively.
+	DATA=$T/img/src/data
+	pg_start
+	pg_check
+	pg_stop
+}
+
+test_postgres_ext4() { postgres_on ext4 root; }
+test_postgres_direct() { postgres_on xfs root -o backend=direct; }
+test_postgres_own() { postgres_on ext4 own; }
+
+# --- stress-ng -------------------------------------------------------------------------
+
+# Stressors that leave out what FUSE lacks say so and are no failure; what fails on the mount must
+# fail natively too.
+stress_on() { # FS MOUNT-ARGS...
+	local class dir
+	long
+	requires stress-ng
+	need_fuse
+	scratch
+	make_fs "$1" 4G "$T/img"
+	mkdir "$T/img/src" "$T/img/native" "$T/mnt"
+	od_mount "${@:2}" "$T/img/src" "$T/mnt"
+	for class in "--hdd 1 --hdd-bytes 64M --seek 1 --iomix 1 --iomix-bytes 64M --fallocate 1
+			--fallocate-bytes 64M --copy-file 1 --copy-file-bytes 64M --sendfile 1 --splice 1" \
+		"--dir 1 --dirdeep 1 --dirmany 1 --dentry 1 --link 1 --symlink 1 --rename 1
+			--filename 1 --getdent 1 --fstat 1 --chmod 1 --chdir 1 --access 1" \
+		"--mmap 1 --mmap-file --mmap-bytes 64M --mmapfork 1 --msync 1 --revio 1 --readahead 1
+			--readahead-bytes 64M --sync-file 1 --sync-file-bytes 64M" \
+		"--flock 1 --lockf 1 --lockofd 1 --locka 1 --lease 1 --file-ioctl 1 --xattr 1
+			--touch 1 --utime 1 --inode-flags 1 --metamix 1 --metamix-bytes 16M"; do
+		for dir in img/native mnt; do
+			# shellcheck disable=SC2086 # words
+			stress-ng --temp-path "$T/$dir" --verify --no-rand-seed --oomable -t \
+				"${OD_STRESS_SECONDS:-60}" $class >"$T/stress.${dir##*/}" 2>&1 ||
+				echo "status $?" >>"$T/stress.${dir##*/}"
+			grep -E 'fail:|error:|status' "$T/stress.${dir##*/}" | sed "s/^/# ${dir##*/}: /" >&2 || true
+		done
+		if grep -qE 'fail:|status' "$T/stress.mnt" && ! grep -qE 'fail:|status' "$T/stress.native"; then
+			fail "stress-ng: $(grep -E 'fail:|status' "$T/stress.mnt" | head -n 5)"
+		fi
+	done
+	od_umount "$T/mnt"
+}
+
+test_stress_ext4() { stress_on ext4; }
+test_stress_xfs_direct() { stress_on xfs -o backend=direct; }
+
+run_tests "$@"
