@@ -19,6 +19,8 @@ void direct_stop(struct fs *fs);
 bool direct_wanted(struct fs *fs);
 /* For an open on this way, as fd: opens it again as the backend needs it. */
 void direct_attach(struct fs *fs, struct openfile *of, int fd);
+/* At its release. */
+void direct_detach(struct openfile *of);
 
 void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 struct fuse_file_info *fi, struct openfile *of);

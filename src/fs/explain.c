@@ -7,6 +7,7 @@
 #include "fs/walking.h"
 #include "fs/warming.h"
 #include "io/engine.h"
+#include "prefetch/ahead.h"
 #include "util/cleanup.h"
 
 static const char *way_name(enum way way)
@@ -53,6 +54,20 @@ static void say_backend(FILE *out, struct fs *fs, const struct openfile *of)
 			? "" : ", as this file refuses Direct IO");
 }
 
+/* Of the question's own open there is nothing yet; what it would get. */
+static void say_ahead(FILE *out, struct fs *fs, struct node *node, const struct openfile *of)
+{
+	if (of->way != WAY_DIRECT)
+		warming_explain(out, fs, node);
+	else if (!fs->streams || atomic_load_explicit(&of->align, memory_order_relaxed) <= 1)
+		fprintf(out, "ahead    nothing is read ahead%s\n",
+			fs->streams ? ": only by Direct IO" : ": prefetch= or backend= say so");
+	else
+		fprintf(out, "ahead    who reads it in order, backwards or in steps, unless somebody "
+			"may write it: now %u streams, up to %u buffers each\n",
+			ahead_active(fs->streams), ahead_share(fs->streams));
+}
+
 static void explain_file(FILE *out, struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
@@ -62,7 +77,7 @@ static void explain_file(FILE *out, struct fs *fs, fuse_ino_t ino, struct fuse_f
 		return;
 	say_way(out, fs, node, of);
 	say_backend(out, fs, of);
-	warming_explain(out, fs, node);
+	say_ahead(out, fs, node, of);
 }
 
 /* What others do there is for those who may see the statistics. */

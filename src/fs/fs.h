@@ -26,6 +26,7 @@ struct listed;
 struct latency;
 struct housekeeper;
 struct engine;
+struct ahead_set;
 
 struct fs {
 	struct tree tree;
@@ -42,6 +43,7 @@ struct fs {
 	struct walking *walking; /* NULL: trees are not walked ahead */
 	struct policy_tree tree_policy;
 	struct engine *engine; /* NULL: no data comes to us by choice */
+	struct ahead_set *streams; /* NULL: what comes to us is not read ahead */
 	_Atomic bool refused; /* a file has refused Direct IO, and it was said */
 	int mount_id; /* mountinfo's; another mount at the same path is none of ours */
 	uid_t owner; /* who mounted: he and root may ask for statistics */

@@ -7,6 +7,7 @@
  * Plain opens for reading need no descriptor at all where passthrough works.
  */
 #include <fcntl.h>
+#include <sched.h>
 
 #include "fs/direct.h"
 #include "fs/open.h"
@@ -90,8 +91,25 @@ void open_undo(struct fs *fs, fuse_ino_t ino, uint64_t fh)
 
 	if (!of || !node)
 		return;
+	direct_detach(of);
 	backing_detach(fs, node, of);
 	openfile_close(fs->tree.openfiles, fh);
+}
+
+/* A read lease of our own is there for a microsecond at most (prefetch/still.h). */
+#define LEASE_TRIES 100
+
+static int reopen(int path_fd, int flags)
+{
+	int fd = fs_reopen(path_fd, flags);
+
+	if (!(flags & O_NONBLOCK) || !flags_write(flags))
+		return fd;
+	for (int i = 0; fd == -EAGAIN && i < LEASE_TRIES; i++) {
+		sched_yield();
+		fd = fs_reopen(path_fd, flags);
+	}
+	return fd;
 }
 
 /* The open itself, as the caller, so that SOURCE's own checks give their errno. */
@@ -103,7 +121,7 @@ static int real_open(fuse_req_t req, int path_fd, int flags)
 		return fd;
 	worker_might_block(worker_self());
 	fs_as_caller(req);
-	fd = fs_reopen(path_fd, flags_for_source(flags));
+	fd = reopen(path_fd, flags_for_source(flags));
 	fs_rest();
 	return fd;
 }

@@ -122,6 +122,7 @@ static int open_signals(void)
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGIO, SIG_IGN); /* somebody opens a file while we ask who writes it (still.h) */
 	return or_errno(signalfd(-1, &set, SFD_CLOEXEC));
 }
 

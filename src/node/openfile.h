@@ -46,6 +46,7 @@ struct open_inode *open_inode_new(void);
 void open_inode_free(struct open_inode *open);
 
 struct dirstream;
+struct ahead;
 
 struct openfile {
 	uint64_t nodeid;
@@ -60,6 +61,9 @@ struct openfile {
 	enum way way;
 	uint32_t failures; /* those of its inode that it knows of, or that were before it */
 	struct dirstream *dir;
+	_Atomic uint64_t read_end; /* where the first read ended; 0: there was none */
+	_Atomic uint32_t read_length; /* its bytes */
+	_Atomic(struct ahead *) ahead; /* whoever has set it closes it; NULL: nothing is read ahead */
 };
 
 struct openfile_table;

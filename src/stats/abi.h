@@ -32,7 +32,8 @@
 	X(READ_DIRECT, "read_direct", "read through the daemon, by Direct IO")                     \
 	X(WRITE_DIRECT, "write_direct", "written through the daemon, by Direct IO")                \
 	X(READ_BUFFERED, "read_buffered", "read through the daemon, by SOURCE's page cache")       \
-	X(WRITE_BUFFERED, "write_buffered", "written through the daemon, by SOURCE's page cache")
+	X(WRITE_BUFFERED, "write_buffered", "written through the daemon, by SOURCE's page cache") \
+	X(STREAMED, "streamed_ahead", "asked for ahead of programs, for the daemon's buffers")
 
 #define STATS_EVENTS_TABLE(X)                                                                      \
 	X(OPEN_KERNEL, "opens_kernel", "opens whose data the kernel moves itself (passthrough)")   \
@@ -51,7 +52,11 @@
 	X(FILES_FETCHED, "tree_files", "files whose beginning was asked for ahead")                \
 	X(GUESSES_USED, "tree_used", "of those files, opened when all was there")                  \
 	X(GUESSES_LATE, "tree_late", "opened before it was there")                                 \
-	X(GUESSES_WASTED, "tree_unused", "not opened by any program")
+	X(GUESSES_WASTED, "tree_unused", "not opened by any program")                              \
+	X(PIECES_USED, "ahead_used", "pieces read ahead into buffers, in time")                    \
+	X(PIECES_LATE, "ahead_late", "pieces that the program came to before they were there")     \
+	X(PIECES_WASTED, "ahead_wasted", "pieces that no program came to")                         \
+	X(PIECES_STALE, "ahead_stale", "times that a file's pieces were dropped, as it had changed")
 
 /* Nanoseconds. */
 #define STATS_TIMES_TABLE(X)                                                                       \

@@ -237,6 +237,84 @@ test_setuid() {
 	done
 }
 
+# --- read ahead ---------------------------------------------------------------
+
+# A file of 64 MiB that has been at rest for a moment.
+setup_file() { # [OPTIONS…]
+	setup ext4 -o "$@"
+	head -c 64M /dev/urandom >"$T/fs/source/file"
+	sleep 0.2
+}
+
+streamed() { stat_of .bytes.streamed_ahead; }
+
+by_stream() { # BACKEND
+	setup_file "backend=$1"
+	dd if="$T/mnt/file" bs=100k status=none | cmp - "$T/fs/source/file"
+	(($(streamed) > 32 << 20)) || fail "only $(streamed) bytes were read ahead"
+	(($(streamed) <= 65 << 20)) || fail "$(streamed) bytes were read ahead of 64 MiB"
+	assert_eq "$(stat_of ".bytes.read_$1")" $((64 << 20)) "bytes read by $1"
+	(($(stat_of '.events.ahead_used + .events.ahead_late') > 0)) || fail "not counted"
+}
+
+test_ahead_ring() { by_stream ring; }
+test_ahead_direct() { by_stream direct; }
+
+test_ahead_off() {
+	setup_file backend=ring,prefetch=off
+	cmp "$T/mnt/file" "$T/fs/source/file"
+	assert_eq "$(streamed)" 0 "bytes read ahead"
+}
+
+test_ahead_random() {
+	setup_file backend=ring
+	python3 - "$T/mnt/file" "$T/fs/source/file" <<-'END'
+		import os, random, sys
+		mount, source = (os.open(p, os.O_RDONLY) for p in sys.argv[1:])
+		random.seed(1)
+		for i in range(300):
+		    at = random.randrange(16384) * 4096
+		    if os.pread(mount, 4096, at) != os.pread(source, 4096, at): sys.exit(f"differ at {at}")
+	END
+	(($(streamed) < 1 << 20)) || fail "$(streamed) bytes were read ahead for random reads"
+}
+
+# Whoever may write, through the mount or behind it, ends it.
+test_ahead_while_written() {
+	setup_file backend=ring
+	exec 7>>"$T/fs/source/file"
+	cmp "$T/mnt/file" "$T/fs/source/file"
+	exec 7>&- 7>>"$T/mnt/file"
+	cmp "$T/mnt/file" "$T/fs/source/file"
+	exec 7>&-
+	assert_eq "$(streamed)" 0 "bytes read ahead of a file that was open for writing"
+}
+
+# Eight writers by every way and eight readers: tests/mount/stamps.
+stamps() { # MOUNT OTHER
+	local seconds=6
+	[[ -z ${OVERDRIVE_LONG-} ]] || seconds=60
+	"$TESTS_BIN/stamps" "$1" "$2" "$seconds" || fail "an old byte"
+}
+
+by_stamps() { # BACKEND
+	setup ext4 -o "backend=$1"
+	stamps "$T/mnt" "$T/fs/source"
+}
+
+test_stamps_ring() { by_stamps ring; }
+test_stamps_direct() { long; by_stamps direct; }
+test_stamps_buffered() { long; by_stamps buffered; }
+test_stamps_auto() { long; by_stamps auto; }
+
+test_stamps_mixed() {
+	long
+	setup ext4 -o backend=ring
+	mkdir "$T/other"
+	od_mount -o backend=kernel "$T/fs/source" "$T/other"
+	stamps "$T/mnt" "$T/other"
+}
+
 test_explain() {
 	setup ext4 -o backend=ring
 	echo x >"$T/mnt/file"
@@ -244,6 +322,7 @@ test_explain() {
 	text=$("$OVERDRIVECTL" explain "$T/mnt/file")
 	grep -q '^way      direct ' <<<"$text" || fail "said: $text"
 	grep -qE '^backend  (ring|direct), by blocks of [0-9]+ bytes$' <<<"$text" || fail "said: $text"
+	grep -q '^ahead ' <<<"$text" || fail "said: $text"
 	"$OVERDRIVECTL" explain "$T/mnt" >/dev/null || fail "a directory"
 	assert_fails "not a file or directory of an overdrive mount" "$OVERDRIVECTL" explain "$T/fs/source/file"
 	od_umount "$T/mnt"

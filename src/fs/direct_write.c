@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/direct_data.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "io/range.h"
+
+/* The whole or the rest, through SOURCE's page cache or as the program's descriptor has it. */
+static ssize_t write_as_caller(const struct fs *fs, const struct openfile *of, const char *buf,
+			       size_t size, off_t off, bool append)
+{
+	ssize_t n = fs_write_all(of->fd, buf, size, off, append ? RWF_APPEND : 0);
+
+	if (n > 0)
+		direct_count_bytes(fs, false, IO_WRITE, (size_t)n);
+	return n;
+}
+
+/* One buffer's worth by the engine: bytes or -errno. */
+static ssize_t write_by_engine(const struct fs *fs, int fd, bool direct, const char *buf,
+			       struct range part)
+{
+	struct pool *pool = engine_pool(fs->engine);
+	struct engine_piece piece = {.request = {
+		.kind = IO_WRITE, .fd = fd, .offset = part.offset, .length = (uint32_t)part.length,
+	}};
+	int err = pool_lease(pool, part.length, 1, &piece.request.buffer, UINT64_MAX, NULL);
+
+	if (err)
+		return err;
+	memcpy(piece.request.buffer.data, buf, part.length);
+	engine_move(fs->engine, direct, &piece, 1);
+	pool_return(pool, &piece.request.buffer);
+	if (piece.result > 0)
+		direct_count_bytes(fs, direct, IO_WRITE, (size_t)piece.result);
+	return piece.result;
+}
+
+/*
+ * Whole pages. What the engine can't write, or not all of, is tried again by the caller himself: he
+ * may use the filesystem's reserve, and the errno is then what SOURCE says to him.
+ */
+static ssize_t write_body(struct fs *fs, struct openfile *of, bool direct, const char *buf,
+			  struct range body)
+{
+	int fd = direct ? of->direct : of->fd;
+	struct range rest = body, part;
+	ssize_t done = 0;
+
+	worker_may_block(worker_self());
+	while (range_next(&rest, 1, POOL_MAX_SIZE, &part)) {
+		ssize_t n = write_by_engine(fs, fd, direct, buf + done, part);
+
+		bool refuses = n == -EINVAL && direct;
+
+		if (n < 0)
+			n = 0;
+		if (n < (ssize_t)part.length) {
+			ssize_t more = write_as_caller(fs, of, buf + done + n,
+						       part.length - (size_t)n,
+						       (off_t)part.offset + n, false);
+
+			if (more < 0)
+				return done + n ? done + n : more;
+			if (refuses && more)
+				direct_refused(fs, of, -EINVAL);
+			n += more;
+		}
+		done += n;
+		if (n < (ssize_t)part.length)
+			break;
+	}
+	return done;
+}
+
+/* Adds a part's result to what is done. True if the next part may follow. */
+static bool add_up(ssize_t *done, ssize_t n, uint64_t length)
+{
+	if (n >= 0)
+		*done += n;
+	else if (!*done)
+		*done = n;
+	return n == (ssize_t)length;
+}
+
+static bool has_setid(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID));
+}
+
+/* The kernel takes the mode for unchanged by a write that is not its page cache's. */
+static ssize_t write_setid(struct fs *fs, struct openfile *of, const char *buf, size_t size,
+			   off_t off, bool append)
+{
+	ssize_t n = write_as_caller(fs, of, buf, size, off, append);
+
+	if (!has_setid(of->fd)) /* attributes only: -1 spares the data */
+		fuse_lowlevel_notify_inval_inode(fs->fuse, of->nodeid, -1, 0);
+	return n;
+}
+
+/* A body shares no page with the edges, or each write would wait for the last one's edge. */
+#define BODY_ALIGN 4096u
+
+ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
+		     const struct fuse_file_info *fi, struct openfile *of)
+{
+	uint32_t align = atomic_load_explicit(&of->align, memory_order_relaxed);
+	bool direct = align > 1 && of->direct_writes, append = fi->flags & O_APPEND;
+	struct range_parts parts;
+	ssize_t done = 0;
+
+	if (has_setid(of->fd))
+		return write_setid(fs, of, buf, size, off, append);
+	if (append || (align > 1 && !direct) ||
+	    direct_as_is(fi->flags, align, (uint64_t)off, size))
+		return write_as_caller(fs, of, buf, size, off, append);
+	if (direct && align < BODY_ALIGN && !(fi->flags & O_DIRECT))
+		align = BODY_ALIGN;
+	if (range_split((struct range){(uint64_t)off, size}, direct ? align : 1, &parts) != 0)
+		return write_as_caller(fs, of, buf, size, off, false);
+	if (parts.head.length &&
+	    !add_up(&done, write_as_caller(fs, of, buf, parts.head.length, off, false),
+		    parts.head.length))
+		return done;
+	if (parts.body.length &&
+	    !add_up(&done, write_body(fs, of, direct, buf + done, parts.body), parts.body.length))
+		return done;
+	if (parts.tail.length)
+		add_up(&done, write_as_caller(fs, of, buf + done, parts.tail.length,
+					      (off_t)parts.tail.offset, false), parts.tail.length);
+	return done;
+}
