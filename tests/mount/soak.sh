@@ -1,6 +1,7 @@
 #!/bin/bash
 # Random walkers, writers, renamers and deleters at once; each read is checked (soak.py). Some 15 s;
-# with --long twelve minutes.
+# with --long twelve minutes. And everything at random to two trees (twins.py), and to the same few
+# names by several processes (storm.py).
 # timeout: 1800
 # shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -26,5 +27,61 @@ seconds() { # SHORT LONG
 
 test_tree() { soak ext4 "$(seconds 8 600)" -o prefetch=tree; }
 test_default() { soak xfs "$(seconds 5 120)"; }
+
+# Calls on data and names, each compared with what they give on SOURCE's filesystem; with `behind`
+# some of them go to SOURCE itself.
+twins() { # FS behind|alone SEED COUNT [OPTIONS…]
+	local other
+	need_root
+	need_fuse
+	requires python3
+	scratch
+	make_fs "$1" 500M "$T/img"
+	mkdir "$T/img/native" "$T/img/src" "$T/mnt"
+	other=$T/mnt
+	if [[ $2 == behind ]]; then
+		other=$T/img/src
+		set -- "$@" -o attr_timeout=0,entry_timeout=0,negative_timeout=0
+	fi
+	od_mount "${@:5}" "$T/img/src" "$T/mnt"
+	timeout -k 10 $((60 + $4 / 50)) python3 "$(dirname "${BASH_SOURCE[0]}")/twins.py" \
+		"$T/img/native" "$T/mnt" "$other" "$3" "$4"
+	od_umount "$T/mnt"
+}
+
+# The same calls each time: what fails is to be found again.
+test_twins() { twins ext4 behind 4 6000; }
+test_twins_cached() { twins ext4 alone 14 6000 -o passthrough=off; }
+test_twins_xfs() { long && twins xfs alone "$RANDOM" 60000; }
+test_twins_tmpfs() { long && twins tmpfs behind "$RANDOM" 60000; }
+test_twins_ring() { long && twins xfs alone "$RANDOM" 60000 -o backend=ring; }
+test_twins_direct() { long && twins ext4 alone "$RANDOM" 60000 -o backend=direct; }
+test_twins_buffered() { long && twins ext4 alone "$RANDOM" 60000 -o backend=buffered; }
+
+# Afterwards nothing is held that nobody uses.
+storm() { # FS
+	local before more end
+	need_root
+	need_fuse
+	requires python3
+	scratch
+	make_fs "$1" 500M "$T/img"
+	mkdir "$T/img/src" "$T/mnt"
+	od_mount -o prefetch=tree "$T/img/src" "$T/mnt"
+	sleep 3
+	before=$(find "/proc/$OD_PID/fd" | wc -l)
+	timeout -k 10 200 python3 "$(dirname "${BASH_SOURCE[0]}")/storm.py" "$T/mnt" 30 "$RANDOM"
+	diff <(cd "$T/img/src" && find . -printf '%p %y %n %m\n' | sort) \
+		<(cd "$T/mnt" && find . -printf '%p %y %n %m\n' | sort) || fail "the trees differ"
+	end=$((SECONDS + 60))
+	while more=$(($(find "/proc/$OD_PID/fd" | wc -l) - before)); ((more > 4 && SECONDS < end)); do
+		sleep 1
+	done
+	((more <= 4)) || fail "$more descriptors stay"
+	od_umount "$T/mnt"
+}
+
+test_storm_ext4() { long && storm ext4; }
+test_storm_xfs() { long && storm xfs; }
 
 run_tests "$@"
