@@ -19,7 +19,10 @@
 /* Five ticks of the slowest kernel clock (HZ=100). */
 #define SETTLED_NS 50000000
 
-/* Those that one kernel alone changes. */
+/*
+ * Those that one kernel alone changes, and whose leases see every writer. Not overlayfs: a mapping
+ * of its files belongs to the layer's inode, of which a lease on its own says nothing.
+ */
 static bool is_local(int fd)
 {
 	struct statfs st;
@@ -30,7 +33,6 @@ static bool is_local(int fd)
 	case EXT4_SUPER_MAGIC:
 	case BTRFS_SUPER_MAGIC:
 	case TMPFS_MAGIC:
-	case OVERLAYFS_SUPER_MAGIC:
 	case MAGIC_XFS:
 	case MAGIC_F2FS:
 	case MAGIC_BCACHEFS:
