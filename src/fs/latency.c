@@ -12,6 +12,9 @@
 #include "util/futex.h"
 #include "util/log.h"
 
+/* A verdict against holding stands so long: something else may have had the CPUs. */
+#define MEASURE_AGAIN 60 /* s */
+
 struct latency {
 	enum option_wake mode;
 	int device;
@@ -19,7 +22,7 @@ struct latency {
 	struct wakeup wakeup;
 	_Atomic uint64_t last;	  /* request of a burst, ns */
 	_Atomic uint32_t asleep;  /* futex: 1 while the thread waits for a burst */
-	_Atomic bool stop;
+	_Atomic uint32_t stop;	  /* futex: 1 at the end */
 	pthread_t thread;
 	bool running;
 };
@@ -85,12 +88,26 @@ static void wait_for_burst(struct latency *l, uint64_t seen)
 	atomic_store(&l->asleep, 0);
 }
 
+/* Measures now, and while it gains nothing again at the first burst of a later minute. */
+static bool wait_until_worth_it(struct latency *l)
+{
+	static const struct timespec rest = {.tv_sec = MEASURE_AGAIN};
+
+	while (!atomic_load(&l->stop)) {
+		if (worth_it(l))
+			return true;
+		futex_wait(&l->stop, 0, &rest);
+		wait_for_burst(l, atomic_load(&l->last));
+	}
+	return false;
+}
+
 static void *latency_main(void *argument)
 {
 	static const struct timespec pause = {.tv_nsec = LATENCY_QUIET / 2};
 	struct latency *l = argument;
 	uint64_t seen = 0;
-	bool works = worth_it(l);
+	bool works = wait_until_worth_it(l);
 
 	while (works && !atomic_load(&l->stop)) {
 		wait_for_burst(l, seen);
@@ -122,7 +139,8 @@ struct latency *latency_free(struct latency *l)
 {
 	if (!l)
 		return NULL;
-	atomic_store(&l->stop, true);
+	atomic_store(&l->stop, 1);
+	futex_wake(&l->stop, 1);
 	wake(l);
 	if (l->running)
 		pthread_join(l->thread, NULL);

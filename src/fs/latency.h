@@ -19,7 +19,7 @@ struct latency;
  * of waiting does not use it, or it can't be had (which is logged).
  */
 struct latency *latency_new(enum option_wake mode);
-/* Starts the thread, which measures first if need be and then either serves or is done. */
+/* Starts the thread, which measures first if need be, and serves once there is a gain. */
 void latency_start(struct latency *latency); /* accepts NULL */
 struct latency *latency_free(struct latency *latency); /* lets go; accepts NULL, returns NULL */
 

@@ -24,7 +24,7 @@ enum wakeup_machine {
 struct wakeup {
 	enum wakeup_machine machine;
 	unsigned cpus;	   /* online */
-	uint32_t plain_ns; /* a round trip between threads on two CPUs; 0: not measured */
+	uint32_t plain_ns; /* a round trip between threads on two idle CPUs; 0: not measured */
 	uint32_t held_ns;  /* the same with wakeup_value() held; 0: not measured */
 	int error;	   /* why not: errno, 0 */
 };
