@@ -12,13 +12,15 @@
 #include "util/futex.h"
 #include "util/log.h"
 
-/* A verdict against holding stands so long: something else may have had the CPUs. */
-#define MEASURE_AGAIN 60 /* s */
+#define MEASURE_RARELY 64 /* s at least, where it has gained nothing so far */
 
 struct latency {
 	enum option_wake mode;
 	int device;
 	int32_t value; /* us to be held */
+	bool worth_it;
+	enum wakeup_advice advice; /* to be said; nothing under wake=qos */
+	char why[200];
 	struct wakeup wakeup;
 	_Atomic uint64_t last;	  /* request of a burst, ns */
 	_Atomic uint32_t asleep;  /* futex: 1 while the thread waits for a burst */
@@ -26,6 +28,33 @@ struct latency {
 	pthread_t thread;
 	bool running;
 };
+
+static int hold(struct latency *l, int32_t value)
+{
+	if (write(l->device, &value, sizeof(value)) == sizeof(value))
+		return 0;
+	log_line(LOG_WARNING, "%s: %s", WAKEUP_DEVICE, strerror(errno));
+	return -1;
+}
+
+/* wake=qos is served as it was asked for; otherwise only a measured gain counts. */
+static bool is_worth_it(struct latency *l)
+{
+	if (l->mode == OPTION_WAKE_QOS)
+		return true;
+	wakeup_measure(&l->wakeup, l->device);
+	l->value = wakeup_value(&l->wakeup);
+	l->advice = wakeup_advise(&l->wakeup, l->why);
+	return l->advice == WAKEUP_HOLD;
+}
+
+/* When there is work, not at each mount on somebody's terminal. */
+static void say_once(struct latency *l)
+{
+	if (l->advice != WAKEUP_NOTHING)
+		log_line(LOG_INFO, "wake=auto: %s", l->why);
+	l->advice = WAKEUP_NOTHING;
+}
 
 struct latency *latency_new(enum option_wake mode)
 {
@@ -49,33 +78,8 @@ struct latency *latency_new(enum option_wake mode)
 	wakeup_look(&l->wakeup, root);
 	if (root >= 0)
 		close(root);
+	l->worth_it = is_worth_it(l);
 	return l;
-}
-
-static int hold(struct latency *l, int32_t value)
-{
-	if (write(l->device, &value, sizeof(value)) == sizeof(value))
-		return 0;
-	log_line(LOG_WARNING, "%s: %s", WAKEUP_DEVICE, strerror(errno));
-	return -1;
-}
-
-/* wake=qos is served as it was asked for; otherwise only a measured gain counts. */
-static bool worth_it(struct latency *l)
-{
-	char why[200];
-	enum wakeup_advice advice;
-
-	if (l->mode == OPTION_WAKE_QOS) {
-		l->value = 0;
-		return true;
-	}
-	wakeup_measure(&l->wakeup, l->device);
-	l->value = wakeup_value(&l->wakeup);
-	advice = wakeup_advise(&l->wakeup, why);
-	if (advice != WAKEUP_NOTHING)
-		log_line(LOG_INFO, "wake=auto: %s", why);
-	return advice == WAKEUP_HOLD;
 }
 
 /* No wake-up is lost: latency_burst() stores the time before it looks at `asleep`, and we look at
@@ -88,23 +92,39 @@ static void wait_for_burst(struct latency *l, uint64_t seen)
 	atomic_store(&l->asleep, 0);
 }
 
-/* Measures now, and while it gains nothing again at the first burst of a later minute. */
+/* Until no request has come for a moment. Returns when the last one came. */
+static uint64_t wait_for_quiet(struct latency *l)
+{
+	static const struct timespec pause = {.tv_nsec = LATENCY_QUIET / 2};
+	uint64_t seen;
+
+	do {
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		seen = atomic_load(&l->last);
+	} while (clock_ns() < seen + LATENCY_QUIET && !atomic_load(&l->stop));
+	return seen;
+}
+
+/* Something else may have had the CPUs: measures again, ever less often, when a burst has ended. */
 static bool wait_until_worth_it(struct latency *l)
 {
-	static const struct timespec rest = {.tv_sec = MEASURE_AGAIN};
+	struct timespec rest = {.tv_sec = 1};
 
-	while (!atomic_load(&l->stop)) {
-		if (worth_it(l))
-			return true;
+	while (!l->worth_it && !atomic_load(&l->stop)) {
 		futex_wait(&l->stop, 0, &rest);
 		wait_for_burst(l, atomic_load(&l->last));
+		say_once(l);
+		wait_for_quiet(l);
+		if (!atomic_load(&l->stop))
+			l->worth_it = is_worth_it(l);
+		if (rest.tv_sec < MEASURE_RARELY)
+			rest.tv_sec *= 2;
 	}
-	return false;
+	return l->worth_it;
 }
 
 static void *latency_main(void *argument)
 {
-	static const struct timespec pause = {.tv_nsec = LATENCY_QUIET / 2};
 	struct latency *l = argument;
 	uint64_t seen = 0;
 	bool works = wait_until_worth_it(l);
@@ -113,11 +133,9 @@ static void *latency_main(void *argument)
 		wait_for_burst(l, seen);
 		if (atomic_load(&l->stop))
 			break;
+		say_once(l);
 		works = hold(l, l->value) == 0;
-		do {
-			clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-			seen = atomic_load(&l->last);
-		} while (clock_ns() < seen + LATENCY_QUIET && !atomic_load(&l->stop));
+		seen = wait_for_quiet(l);
 		works = hold(l, WAKEUP_RELEASE_US) == 0 && works;
 	}
 	return NULL;

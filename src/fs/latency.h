@@ -16,10 +16,11 @@ struct latency;
 
 /*
  * Opens the device: before mounting, because nothing is opened by path afterwards. NULL if this way
- * of waiting does not use it, or it can't be had (which is logged).
+ * of waiting does not use it, or it can't be had (which is logged). wake=auto measures, in some 30 ms,
+ * while whoever mounts waits and CPUs are idle.
  */
 struct latency *latency_new(enum option_wake mode);
-/* Starts the thread, which measures first if need be, and serves once there is a gain. */
+/* Starts the thread, which serves, or measures again now and then until there is a gain. */
 void latency_start(struct latency *latency); /* accepts NULL */
 struct latency *latency_free(struct latency *latency); /* lets go; accepts NULL, returns NULL */
 
