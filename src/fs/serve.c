@@ -21,7 +21,6 @@
 #include "fs/session.h"
 #include "fs/walking.h"
 #include "fs/warming.h"
-#include "probe/device.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -177,15 +176,6 @@ static void control_loop(struct control *c)
 	}
 }
 
-/* By name, so before the mount. */
-static uint32_t learn_latency(const struct fs *fs)
-{
-	autoclose int slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct probe_root root = {slash, PROBE_MOUNTINFO};
-
-	return slash < 0 ? 0 : device_remembered_latency(&root, fs->tree.source.root);
-}
-
 /* A mount that is gone was unmounted. One that is still there was cut off by fusectl: programs there
  * get ENOTCONN, and nobody else says why. */
 static void say_if_aborted(const struct fs *fs, const char *mountpoint)
@@ -206,7 +196,6 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	if (result)
 		log_line(LOG_WARNING, "atime goes as SOURCE's own mount has it: %s",
 			 strerror(-result));
-	fs->disk_latency_ns = learn_latency(fs);
 	direct_start(fs);
 	fs->latency = latency_new(o->wake);
 	walking_look(fs);

@@ -68,15 +68,13 @@ void walking_look(struct fs *fs)
 	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const struct probe_root root = {.fd = root_fd, .mountinfo = PROBE_MOUNTINFO};
 	struct host_memory memory = {0};
-	struct device_target target;
 	struct device device = {0};
 
 	if (root_fd >= 0) {
 		host_memory_probe(&memory, &root);
-		if (device_target_init(&target, fs->tree.source.root) == 0)
-			device_probe(&device, &root, &target);
+		device_recall(&device, &root, fs->tree.source.root);
 	}
-	device.measured.latency_ns = fs->disk_latency_ns;
+	fs->disk_latency_ns = device.measured.latency_ns;
 	policy_tree(&fs->tree_policy, &device, &memory, fs->options->memory);
 }
 

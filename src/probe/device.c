@@ -8,7 +8,6 @@
 #include <linux/stat.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -244,18 +243,21 @@ int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd
 	return 0;
 }
 
-uint32_t device_remembered_latency(const struct probe_root *root, int dir_fd)
+int device_recall(struct device *d, const struct probe_root *root, int dir_fd)
 {
-	autofree struct device *d = malloc(sizeof(*d));
 	struct device_target target;
 	char key[256];
+	int err = device_target_init(&target, dir_fd);
 
-	if (!d || device_target_init(&target, dir_fd) < 0 || device_probe(d, root, &target) < 0)
-		return 0;
+	if (err < 0)
+		return err;
+	err = device_probe(d, root, &target);
+	if (err < 0)
+		return err;
 	calibrate_key(d, key, sizeof(key));
-	if (!key[0] || calibrate_recall(&d->measured, DEVICE_CACHE_DIR, key) < 0)
-		return 0;
-	return d->measured.latency_ns;
+	if (key[0])
+		calibrate_recall(&d->measured, DEVICE_CACHE_DIR, key);
+	return 0;
 }
 
 enum device_said device_rotates(const struct device *d)

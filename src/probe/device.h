@@ -134,10 +134,10 @@ int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd
 /* Where what was measured is kept until the next boot. */
 #define DEVICE_CACHE_DIR "/run/overdrive"
 /*
- * What one read of 4 KiB takes, in nanoseconds, as measured by an earlier device_probe_dir() of the
- * same device; 0: nobody has. Reads nothing of the device.
+ * device_probe(), and what an earlier device_probe_dir() measured of the same device, if there was
+ * one since the boot. Reads nothing of the device. 0 or -errno.
  */
-uint32_t device_remembered_latency(const struct probe_root *root, int dir_fd);
+int device_recall(struct device *d, const struct probe_root *root, int dir_fd);
 
 /* Whether it behaves as a rotating disk: the measurement's word first, then sysfs's. */
 enum device_said device_rotates(const struct device *d);
