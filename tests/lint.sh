@@ -53,7 +53,7 @@ lint_install() {
 
 # Files of 400 lines at most, functions of 50. What was longer when this was written may stay for now.
 lint_sizes() {
-	local long=" src/io/ring.c tests/unit/test_table.c "
+	local long=" src/io/ring.c "
 	find src tests/unit tests/mount/ops -name '*.[ch]' | sort | xargs awk -v long="$long" '
 		FNR == 1 { start = 0 }
 		FNR == 401 && !index(long, " " FILENAME " ") { print FILENAME ": more than 400 lines"; bad = 1 }

@@ -166,24 +166,12 @@ static inline void fill_random(void *data, size_t size, uint64_t *seed)
 }
 
 /* A test case whose tests run once per backend. No time limit of ours: meson has one. */
-static inline TCase *per_backend(Suite *suite, const TTest *const *tests, size_t count)
+static inline TCase *per_backend(const TTest *const *tests, size_t count)
 {
 	TCase *tc = tcase_create("io");
 
 	tcase_set_timeout(tc, 110);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_loop_test(tc, tests[i], 0, BACKENDS);
-	suite_add_tcase(suite, tc);
 	return tc;
-}
-
-static inline int run_suite(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "suite.h"
 #include "util/clock.h"
 
 #define MIB	    (1u << 20)
@@ -94,19 +95,12 @@ static inline size_t resident_bytes(void)
 
 static inline int run_cases(const char *name, const TTest *const *test, size_t count)
 {
-	Suite *suite = suite_create(name);
 	TCase *tc = tcase_create(name);
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 100);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_test(tc, test[i]);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case(name, tc);
 }
 
 #define RUN_CASES(name, ...)                                                \

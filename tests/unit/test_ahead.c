@@ -16,6 +16,7 @@
 #include "io/engine.h"
 #include "prefetch/ahead.h"
 #include "prefetch/still.h"
+#include "suite.h"
 
 #define MIB (1u << 20)
 #define SIZE (16u * MIB)
@@ -283,10 +284,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("ahead");
 	TCase *t = tcase_create("ahead");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(t, 100);
 	tcase_add_test(t, in_order);
@@ -296,9 +294,5 @@ int main(void)
 	tcase_add_test(t, little_memory);
 	tcase_add_test(t, closed_meanwhile);
 	tcase_add_test(t, many_threads);
-	suite_add_tcase(suite, t);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("ahead", t);
 }

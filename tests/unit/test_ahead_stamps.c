@@ -20,6 +20,7 @@
 #include "io/engine.h"
 #include "prefetch/ahead.h"
 #include "prefetch/still.h"
+#include "suite.h"
 
 enum { WRITERS = 4, READERS = 4, BLOCK = 4096, BLOCKS = 2048, READ_MAX = 64, RUN = 32 };
 
@@ -242,16 +243,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("ahead_stamps");
 	TCase *t = tcase_create("ahead_stamps");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(t, 110);
 	tcase_add_loop_test(t, stamps, 0, 2);
-	suite_add_tcase(suite, t);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("ahead_stamps", t);
 }

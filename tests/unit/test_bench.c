@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "suite.h"
+
 static int near(double a, double b)
 {
 	return fabs(a - b) < 1e-9;
@@ -82,17 +84,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("bench");
 	TCase *tc = tcase_create("bench");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tc, test_median);
 	tcase_add_test(tc, test_break_even);
 	tcase_add_test(tc, test_verdict);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("bench", tc);
 }

@@ -13,6 +13,7 @@
 #include "probe/device.h"
 #include "probe/directio.h"
 #include "probe/sample.h"
+#include "suite.h"
 #include "test_probe_files.h"
 
 static struct calibrate_limits limits_now(void)
@@ -186,20 +187,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("calibrate");
 	TCase *tc = tcase_create("calibrate");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 100);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_calibrate);
 	tcase_add_test(tc, test_calibrate_little);
 	tcase_add_test(tc, test_remember);
 	tcase_add_test(tc, test_key);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("calibrate", tc);
 }

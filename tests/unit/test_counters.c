@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "stats/stats.h"
+#include "suite.h"
 
 /* Each counter has a name of its own, fit for JSON and Prometheus, and says what it means. */
 START_TEST(test_names)
@@ -138,10 +139,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("counters");
 	TCase *tc = tcase_create("counters");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_values);
@@ -149,9 +147,5 @@ int main(void)
 	tcase_add_test(tc, test_not_waited);
 	tcase_add_test(tc, test_percentile);
 	tcase_add_test(tc, test_latency_of_all);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("counters", tc);
 }

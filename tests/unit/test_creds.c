@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base_dir.h"
+#include "suite.h"
 
 #define CALLER	1234
 #define TEAM	5678 /* a group */
@@ -355,16 +356,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("creds");
 	TCase *tc = tcase_create("creds");
-	SRunner *runner;
-	int failed;
 
 	if (geteuid() != 0) {
 		printf("not root: skipped\n");
 		return 77;
 	}
-	runner = srunner_create(suite);
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_base, remove_base);
 	tcase_add_test(tc, test_init);
@@ -375,9 +372,5 @@ int main(void)
 	tcase_add_test(tc, test_dead_process);
 	tcase_add_loop_test(tc, test_hidden_proc, 0, 3);
 	tcase_add_test(tc, test_transitions);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("creds", tc);
 }

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
+
 #define WAYS	8 /* a set; a cache of this capacity is one set */
 #define THREADS 4
 #define FILES	48
@@ -348,10 +350,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fdcache");
 	TCase *tc = tcase_create("fdcache");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_get_put);
@@ -366,9 +365,5 @@ int main(void)
 	tcase_add_loop_test(tc, test_capacity, 60, 61);
 	tcase_add_loop_test(tc, test_capacity, 256, 257);
 	tcase_add_test(tc, test_threads);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("fdcache", tc);
 }

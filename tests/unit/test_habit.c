@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "fs/habit.h"
+#include "suite.h"
 
 #define MS 1000000ull
 #define ENTRIES 10000u
@@ -85,19 +86,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("habit");
 	TCase *tcase = tcase_create("habit");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, names_only);
 	tcase_add_test(tcase, attributes);
 	tcase_add_test(tcase, both_by_turns);
 	tcase_add_test(tcase, sample);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("habit", tcase);
 }

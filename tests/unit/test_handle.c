@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
+
 #define BUCKETS 4096
 #define COUNT	100000
 
@@ -296,10 +298,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("handle");
 	TCase *tc = tcase_create("handle");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_bases, remove_bases);
@@ -311,9 +310,5 @@ int main(void)
 	tcase_add_loop_test(tc, test_inode_reuse, 0, 2);
 	tcase_add_test(tc, test_by_number);
 	tcase_add_loop_test(tc, test_hash_spread, 0, 4);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("handle", tc);
 }

@@ -4,6 +4,7 @@
  * test_io_many.c has many requests at once, test_io_weather.c what goes wrong.
  */
 #include "io_fixture.h"
+#include "suite.h"
 
 #define MAX   (1u << 20)
 #define KNOWN (3u * MAX + 777) /* bytes: a multiple of no block */
@@ -349,8 +350,6 @@ int main(void)
 		test_short_reads,
 		test_no_depth,
 	};
-	Suite *suite = suite_create("io");
 
-	per_backend(suite, tests, sizeof(tests) / sizeof(*tests));
-	return run_suite(suite);
+	return run_case("io", per_backend(tests, sizeof(tests) / sizeof(*tests)));
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "suite.h"
 #include "util/clock.h"
 
 #define BLOCK 4096u
@@ -343,8 +344,6 @@ int main(void)
 		test_submit_from_done, test_readers_and_writers, test_resized_meanwhile,
 		test_first_request,
 	};
-	Suite *suite = suite_create("io_many");
 
-	per_backend(suite, tests, sizeof(tests) / sizeof(*tests));
-	return run_suite(suite);
+	return run_case("io_many", per_backend(tests, sizeof(tests) / sizeof(*tests)));
 }

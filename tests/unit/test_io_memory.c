@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "suite.h"
+
 #define PAGE 4096u
 
 /* Reads a file of the given pages, each by a lease of its own. */
@@ -165,12 +167,11 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = { test_foreign_buffer };
-	Suite *suite = suite_create("io_memory");
-	TCase *tc = per_backend(suite, tests, sizeof(tests) / sizeof(*tests));
+	TCase *tc = per_backend(tests, sizeof(tests) / sizeof(*tests));
 
 	tcase_add_test(tc, test_memlock_tiny);
 	tcase_add_test(tc, test_memlock_shrinks);
 	tcase_add_test(tc, test_memlock_none);
 	tcase_add_test(tc, test_registered);
-	return run_suite(suite);
+	return run_case("io_memory", tc);
 }

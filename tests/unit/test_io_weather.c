@@ -16,6 +16,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "suite.h"
+
 #define PAGE 4096u
 
 /*
@@ -322,10 +324,9 @@ int main(void)
 		test_cancel_anywhere,
 		test_io_uring_forbidden,
 	};
-	Suite *suite = suite_create("io_weather");
-	TCase *tc = per_backend(suite, tests, sizeof(tests) / sizeof(*tests));
+	TCase *tc = per_backend(tests, sizeof(tests) / sizeof(*tests));
 
 	tcase_add_test(tc, test_cancel_in_flight);
 	tcase_add_test(tc, test_depth);
-	return run_suite(suite);
+	return run_case("io_weather", tc);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
+
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 #define BIT(feature) (1u << (feature))
@@ -121,18 +123,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("kernel");
 	TCase *tc = tcase_create("kernel");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_hidden, 0, ROWS(versions));
 	tcase_add_test(tc, test_probe_again);
 	tcase_add_test(tc, test_lacks);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("kernel", tc);
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "suite.h"
 #include "util/log.h"
 
 #define START 1000u
@@ -39,17 +40,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("log");
 	TCase *tc = tcase_create("limit");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_burst);
 	tcase_add_test(tc, test_seldom);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_case("log", tc);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fs/lookout.h"
+#include "suite.h"
 #include "util/clock.h"
 
 #define MSEC 1000000ull
@@ -162,10 +163,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("lookout");
 	TCase *tcase = tcase_create("lookout");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 100);
 	tcase_add_test(tcase, steps);
@@ -175,10 +173,5 @@ int main(void)
 	tcase_add_test(tcase, woken);
 	tcase_add_test(tcase, one_lead);
 	tcase_add_test(tcase, waited_by_itself);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("lookout", tcase);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "suite.h"
+
 static bool is_open(int fd)
 {
 	return fcntl(fd, F_GETFD) >= 0;
@@ -121,19 +123,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("openfile");
 	TCase *tc = tcase_create("openfile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tc, test_new_close);
 	tcase_add_test(tc, test_wrong_numbers);
 	tcase_add_test(tc, test_many);
 	tcase_add_test(tc, test_directory);
 	tcase_add_test(tc, test_open_inode);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("openfile", tc);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "options_line.h"
+#include "suite.h"
 #include "util/nearest.h"
 
 /* How SOURCE, MOUNTPOINT and the flags may be arranged. */
@@ -355,9 +356,8 @@ START_TEST(test_distance)
 }
 END_TEST
 
-static Suite *options_suite(void)
+int main(void)
 {
-	Suite *suite = suite_create("options");
 	TCase *tc = tcase_create("options");
 
 	tcase_set_timeout(tc, 60);
@@ -372,17 +372,5 @@ static Suite *options_suite(void)
 	tcase_add_test(tc, test_table);
 	tcase_add_test(tc, test_help);
 	tcase_add_loop_test(tc, test_distance, 0, ROWS(distances));
-	suite_add_tcase(suite, tc);
-	return suite;
-}
-
-int main(void)
-{
-	SRunner *runner = srunner_create(options_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("options", tc);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "options_line.h"
+#include "suite.h"
 
 #define EXPECTED_USAGE "expected overdrive [-o OPT[,OPT...]] SOURCE [MOUNTPOINT]"
 #define EXPECTED_SECONDS(n) "expected 0 to 31536000, e.g. " n "=1"
@@ -248,9 +249,8 @@ START_TEST(test_random_lines)
 }
 END_TEST
 
-static Suite *options_refused_suite(void)
+int main(void)
 {
-	Suite *suite = suite_create("options_refused");
 	TCase *tc = tcase_create("options_refused");
 
 	tcase_set_timeout(tc, 60);
@@ -258,17 +258,5 @@ static Suite *options_refused_suite(void)
 	tcase_add_test(tc, test_long_number);
 	tcase_add_test(tc, test_short_error_buffer);
 	tcase_add_test(tc, test_random_lines);
-	suite_add_tcase(suite, tc);
-	return suite;
-}
-
-int main(void)
-{
-	SRunner *runner = srunner_create(options_refused_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("options_refused", tc);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "prefetch/pattern.h"
+#include "suite.h"
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
@@ -148,10 +149,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("pattern");
 	TCase *t = tcase_create("pattern");
-	SRunner *runner = srunner_create(s);
-	int failed;
 
 	tcase_add_test(t, in_order);
 	tcase_add_test(t, small_reads);
@@ -161,9 +159,5 @@ int main(void)
 	tcase_add_test(t, at_random);
 	tcase_add_test(t, waste_makes_patient);
 	tcase_add_test(t, ends_with_the_file);
-	suite_add_tcase(s, t);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("pattern", t);
 }

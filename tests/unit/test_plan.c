@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How programs go through trees, without a disk. */
 #include "plan_model.h"
+#include "suite.h"
 
 START_TEST(test_in_order)
 {
@@ -311,10 +312,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("plan");
 	TCase *tc = tcase_create("plan");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_in_order, 0, ORDERS);
@@ -329,10 +327,5 @@ int main(void)
 	tcase_add_loop_test(tc, test_random_order, 0, 5);
 	tcase_add_test(tc, test_recalled);
 	tcase_add_test(tc, test_files_behind_directories);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("plan", tc);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What holds whatever programs do: bounds, and an account of every guess. */
 #include "plan_model.h"
+#include "suite.h"
 
 /* Memory bounds what is fetched and not used. */
 START_TEST(test_bound)
@@ -199,10 +200,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("plan_bounds");
 	TCase *tc = tcase_create("plan_bounds");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_bound);
@@ -211,10 +209,5 @@ int main(void)
 	tcase_add_test(tc, test_by_inode);
 	tcase_add_test(tc, test_many_directories);
 	tcase_add_loop_test(tc, test_any_history, 0, 20);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("plan_bounds", tc);
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
+
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 #define K 1024ull
@@ -368,20 +370,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("policy");
 	TCase *tc = tcase_create("policy");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_row, 0, ROWS(rows));
 	tcase_add_test(tc, test_any_facts);
 	tcase_add_test(tc, test_model);
 	tcase_add_test(tc, test_memory);
 	tcase_add_test(tc, test_text);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("policy", tc);
 }

@@ -12,6 +12,7 @@
 
 #include "probe/leases.h"
 #include "probe/pressure.h"
+#include "suite.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
 #define M (1024 * 1024ull)
@@ -159,19 +160,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("policy_tree");
 	TCase *tc = tcase_create("policy_tree");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tc, test_row, 0, ROWS(rows));
 	tcase_add_test(tc, test_free_memory);
 	tcase_add_test(tc, test_leases);
 	tcase_add_loop_test(tc, test_weather, 0, ROWS(weather));
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("policy_tree", tc);
 }

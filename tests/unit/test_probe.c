@@ -8,6 +8,7 @@
 #include "probe/host.h"
 #include "probe/mountinfo.h"
 #include "probe/sysfile.h"
+#include "suite.h"
 #include "test_probe_tree.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
@@ -293,12 +294,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("probe");
 	TCase *tc = tcase_create("trees");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_machine, 0, ROWS(machines));
 	tcase_add_test(tc, test_details);
@@ -308,8 +305,5 @@ int main(void)
 	tcase_add_test(tc, test_rotates);
 	tcase_add_test(tc, test_mountinfo);
 	tcase_add_test(tc, test_clean);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("probe", tc);
 }

@@ -16,6 +16,7 @@
 #include "probe/device.h"
 #include "probe/directio.h"
 #include "probe/sample.h"
+#include "suite.h"
 #include "test_probe_files.h"
 
 static void make_dir(const char *name)
@@ -240,12 +241,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("probe_files");
 	TCase *tc = tcase_create("files");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 100);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_sample_largest);
@@ -256,8 +253,5 @@ int main(void)
 	tcase_add_test(tc, test_direct_tried);
 	tcase_add_test(tc, test_probe_dir);
 	tcase_add_loop_test(tc, test_loop, 0, 2);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("probe_files", tc);
 }

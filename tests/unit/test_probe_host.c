@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "test_probe_tree.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
@@ -176,20 +177,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("probe_host");
 	TCase *tc = tcase_create("host");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_limits, 0, ROWS(machines));
 	tcase_add_test(tc, test_no_proc);
 	tcase_add_test(tc, test_container);
 	tcase_add_test(tc, test_release);
 	tcase_add_test(tc, test_here);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("probe_host", tc);
 }

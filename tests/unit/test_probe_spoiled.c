@@ -8,6 +8,7 @@
 #include "probe/device.h"
 #include "probe/host.h"
 #include "probe/sysfile.h"
+#include "suite.h"
 #include "test_probe_tree.h"
 
 static void check_text(const char *text, size_t size)
@@ -125,16 +126,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("probe_spoiled");
 	TCase *tc = tcase_create("spoiled");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 100);
 	tcase_add_test(tc, test_spoiled);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_case("probe_spoiled", tc);
 }

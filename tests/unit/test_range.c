@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "suite.h"
+
 #define CASES  30000 /* of each property */
 #define WINDOW 512   /* bytes that the model looks at one by one */
 
@@ -217,10 +219,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("range");
 	TCase *tc = tcase_create("range");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, test_split_agrees_with_the_model);
@@ -229,10 +228,5 @@ int main(void)
 	tcase_add_test(tc, test_overlap_agrees_with_the_model);
 	tcase_add_test(tc, test_large_alignments);
 	tcase_add_test(tc, test_refused);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("range", tc);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "prefetch/recall.h"
+#include "suite.h"
 
 #define RUN  300u
 #define ROOM 32u
@@ -133,20 +134,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("recall");
 	TCase *tc = tcase_create("recall");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_second_run);
 	tcase_add_test(tc, test_mixed);
 	tcase_add_test(tc, test_other_user);
 	tcase_add_loop_test(tc, test_no_order, 0, 5);
 	tcase_add_test(tc, test_overwritten);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("recall", tc);
 }

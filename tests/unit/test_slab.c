@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "slab_fill.h"
+#include "suite.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
@@ -254,10 +255,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("slab");
 	TCase *tc = tcase_create("slab");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_one_object);
@@ -268,9 +266,5 @@ int main(void)
 	tcase_add_test(tc, test_exhaustion);
 	tcase_add_loop_test(tc, test_memory_given_back, 0, ROWS(memory_sizes));
 	tcase_add_test(tc, test_each);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("slab", tc);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "slab_fill.h"
+#include "suite.h"
 
 #define THREADS 4
 #define ROUNDS	60000
@@ -127,17 +128,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("slab_threads");
 	TCase *tc = tcase_create("slab_threads");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_threads);
 	tcase_add_test(tc, test_threads_churn);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("slab_threads", tc);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "source_fixture.h"
+#include "suite.h"
 
 #define SOMEBODY 4242 /* an uid without privileges */
 
@@ -302,10 +303,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("source");
 	TCase *tc = tcase_create("source");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_base, remove_base);
@@ -318,9 +316,5 @@ int main(void)
 	tcase_add_test(tc, test_shared_mounts);
 	tcase_add_test(tc, test_flags);
 	tcase_add_test(tc, test_without_handles);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("source", tc);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "source_fixture.h"
+#include "suite.h"
 
 static void open_ok(struct source *s, const char *path)
 {
@@ -82,18 +83,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("source_child");
 	TCase *tc = tcase_create("source_child");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_base, remove_base);
 	tcase_add_test(tc, test_open_child);
 	tcase_add_test(tc, test_cached_only);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("source_child", tc);
 }

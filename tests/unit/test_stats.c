@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "stats/opname.h"
+#include "suite.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
@@ -221,10 +222,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stats");
 	TCase *tc = tcase_create("stats");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_empty);
@@ -235,9 +233,5 @@ int main(void)
 	tcase_add_test(tc, test_errors);
 	tcase_add_test(tc, test_threads);
 	tcase_add_test(tc, test_opname);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("stats", tc);
 }

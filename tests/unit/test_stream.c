@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "prefetch/stream.h"
+#include "suite.h"
 
 #define MIB (1ull << 20)
 #define SIZE (256 * MIB)
@@ -198,10 +199,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stream");
 	TCase *tc = tcase_create("stream");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_forward);
 	tcase_add_test(tc, test_forward_from_the_middle);
@@ -211,10 +209,5 @@ int main(void)
 	tcase_add_test(tc, test_strided);
 	tcase_add_loop_test(tc, test_random, 0, 5);
 	tcase_add_loop_test(tc, test_any_history, 0, 20);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("stream", tc);
 }

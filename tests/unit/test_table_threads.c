@@ -6,57 +6,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "suite.h"
+#include "table_fixture.h"
+
 #define THREADS 4
 #define ROUNDS	20000
 #define OBJECTS 300
-
-static struct fdcache *fdcache;
-static struct node_table *table;
-static struct node *root;
-
-static void setup(void)
-{
-	fdcache = fdcache_new(64);
-	table = node_table_new(fdcache);
-	ck_assert_ptr_nonnull(table);
-	root = node_get(table, NODE_ROOT_ID);
-}
-
-static void teardown(void)
-{
-	ck_assert_ptr_null(node_table_free(table));
-	fdcache_free(fdcache);
-}
-
-/* A handle of that length, of object number n. */
-static struct identity handle(uint64_t n, unsigned length)
-{
-	struct identity id = { .length = (uint8_t)length, .type = 1 };
-
-	memset(id.bytes, 0x5a, length);
-	memcpy(id.bytes + length - 8, &n, 8);
-	return id;
-}
-
-static struct identity number(uint64_t n)
-{
-	struct identity id;
-
-	identity_by_number(2049, n, 1000, &id);
-	return id;
-}
-
-static struct node *ref_at(uint64_t n, struct node *parent, const char *name)
-{
-	struct identity id = number(n);
-
-	return node_ref(table, &id, S_IFDIR | 0755, parent, name);
-}
-
-static struct node *known(const struct identity *id)
-{
-	return node_ref_known(table, id);
-}
 
 #define HELD 16
 
@@ -150,18 +105,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("table_threads");
 	TCase *tc = tcase_create("table_threads");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, test_threads, 0, 2);
 	tcase_add_test(tc, test_threads_moving);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("table_threads", tc);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "util/task.h"
 
 START_TEST(states)
@@ -44,18 +45,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("task");
 	TCase *tcase = tcase_create("task");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, states);
 	tcase_add_test(tcase, times);
 	tcase_add_test(tcase, own);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("task", tcase);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
+
 static struct stats_snapshot before, now;
 static struct top_history history;
 
@@ -107,18 +109,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("top");
 	TCase *tc = tcase_create("top");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tc, test_numbers);
 	tcase_add_test(tc, test_sizes);
 	tcase_add_test(tc, test_colour);
 	tcase_add_test(tc, test_history);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("top", tc);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base_dir.h"
+#include "suite.h"
 
 /* Each test is run with handles and without; both on the real thing, below /tmp. */
 enum { BY_HANDLE, BY_NUMBER, WAYS };
@@ -353,10 +354,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("tree");
 	TCase *tc = tcase_create("tree");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_base, remove_base);
@@ -368,9 +366,5 @@ int main(void)
 	tcase_add_loop_test(tc, test_deleted, 0, WAYS);
 	tcase_add_loop_test(tc, test_adopt_without_name, 0, WAYS);
 	tcase_add_loop_test(tc, test_deep, 0, WAYS);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("tree", tc);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base_dir.h"
+#include "suite.h"
 
 #define DIRS   6
 #define FILES  4
@@ -216,18 +217,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("tree_threads");
 	TCase *tc = tcase_create("tree_threads");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_base, remove_base);
 	tcase_add_loop_test(tc, test_reach_while_moving, 0, 2);
 	tcase_add_loop_test(tc, test_turned_around, 0, 2);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("tree_threads", tc);
 }

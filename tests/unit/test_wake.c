@@ -7,6 +7,7 @@
 
 #include "fs/wake.h"
 #include "probe/wakeup.h"
+#include "suite.h"
 
 #define US 1000ull
 #define MS 1000000ull
@@ -193,10 +194,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("wake");
 	TCase *tcase = tcase_create("wake");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, modes);
@@ -206,10 +204,5 @@ int main(void)
 	tcase_add_test(tcase, bursts);
 	tcase_add_loop_test(tcase, advised, 0, sizeof(advices) / sizeof(advices[0]));
 	tcase_add_test(tcase, measured);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("wake", tcase);
 }

@@ -12,6 +12,7 @@
 
 #include "plan_bury.h"
 #include "prefetch/plan.h"
+#include "suite.h"
 
 #define ENTRIES 2000u
 #define QUEUE	8192u
@@ -255,16 +256,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("walk_traces");
 	TCase *traces = tcase_create("traces");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(traces, test_trace, 0, sizeof(bounds) / sizeof(bounds[0]));
-	suite_add_tcase(suite, traces);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("walk_traces", traces);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base_dir.h"
+#include "suite.h"
 
 #define DIRS	 8
 #define FILES	 30
@@ -191,18 +192,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("walker");
 	TCase *tc = tcase_create("walker");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_base, remove_base);
 	tcase_add_loop_test(tc, test_programs, 0, 2);
 	tcase_add_loop_test(tc, test_stopped_at_once, 0, 2);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("walker", tc);
 }
