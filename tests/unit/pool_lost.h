@@ -27,7 +27,7 @@ static void *lost_thread(void *argument)
 
 	while (!atomic_load(&l->found) && clock_ns() < l->until_ns) {
 		for (int i = 0; i < 1000 && !atomic_load(&l->found); i++, rounds++) {
-			int err = pool_lease(l->pool, MIB, 1, &b, 300 * MSEC, NULL);
+			int err = pool_lease(l->pool, MIB, 1, &b, 2000 * MSEC, NULL);
 
 			if (!err)
 				pool_return(l->pool, &b);

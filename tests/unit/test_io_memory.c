@@ -32,13 +32,17 @@ static void read_pages(struct fixture *f, unsigned pages)
 	}
 }
 
-/* Root's locked memory isn't counted, and anybody else's is by user: be one who has none. */
+/*
+ * Root's locked memory isn't counted, and anybody else's is by user: be one who has none. Not the
+ * one of the test before, either, whose ring the kernel may still be taking down.
+ */
 static bool limit_memlock(rlim_t bytes)
 {
 	struct rlimit limit = { bytes, bytes };
+	uid_t uid = 10000 + (uid_t)getpid() % 50000;
 
 	return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
-	       (geteuid() || syscall(SYS_setresuid, 54321, 54321, 54321) == 0);
+	       (geteuid() || syscall(SYS_setresuid, uid, uid, uid) == 0);
 }
 
 /* Room for the ring (Linux 6.14 counts that, too), and none for a chunk. */
