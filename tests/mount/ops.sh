@@ -65,6 +65,8 @@ unexplained() { # FS/WHO/MODE
 				continue
 			if (line ~ /^\twhere: /)
 				active[n] = now ~ ("^(" substr(line, 9) ")$")
+			else if (line ~ /^\tperhaps: /)
+				perhaps[n] = 1
 			else if (line !~ /^\t/)
 				known[++n] = line
 		}
@@ -80,7 +82,7 @@ unexplained() { # FS/WHO/MODE
 	}
 	END {
 		for (i = 1; i <= n; i++)
-			if (active[i] && !seen[i] && ran(known[i]))
+			if (active[i] && !seen[i] && !perhaps[i] && ran(known[i]))
 				print "! lifted, so take it off the list: " known[i]
 	}'
 }

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* ms; a scenario takes less than 1,000 on an idle machine */
-#define SCENARIO_TIMEOUT 60000
+#define SCENARIO_TIMEOUT 180000
 /* of which so many are enough to give up */
 #define MAX_TIMEOUTS 3
 

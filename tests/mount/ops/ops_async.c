@@ -183,14 +183,14 @@ static void wake(struct ops *o, void *arg)
 	(void)arg;
 	(void)o;
 	__atomic_store_n(p, 1, __ATOMIC_SEQ_CST);
-	for (i = 0; i < 5000 && syscall(SYS_futex, p, FUTEX_WAKE, 1, NULL, NULL, 0) < 1; i++)
+	for (i = 0; i < 30000 && syscall(SYS_futex, p, FUTEX_WAKE, 1, NULL, NULL, 0) < 1; i++)
 		usleep(1000);
 }
 
 /* Processes that map a file share its futexes: LMDB's and others' locks lie in files. */
 static void futexes(struct ops *o)
 {
-	const struct timespec limit = { 10, 0 };
+	const struct timespec limit = { 30, 0 };
 	unsigned int *p;
 	pid_t pid;
 	long ret;

@@ -180,15 +180,16 @@ static void lock_wait(struct ops *o)
 	fd = ops_open(o, "f", O_RDWR);
 	sigaction(SIGALRM, &sa, NULL);
 	holder_start(o, &h);
-	ualarm(100000, 0);
+	ualarm(100000, 100000); /* again and again: the first may come before the wait */
 	TRY(o, lock(fd, F_SETLKW, F_WRLCK, 0, 0));
-	ualarm(100000, 0);
 	TRY(o, lock(fd, F_OFD_SETLKW, F_WRLCK, 0, 0));
+	ualarm(0, 0);
 	holder_end(o, &h);
 	h = (struct holder){ .cmd = LOCK_EX };
 	holder_start(o, &h);
-	ualarm(100000, 0);
+	ualarm(100000, 100000);
 	TRY(o, flock(fd, LOCK_EX));
+	ualarm(0, 0);
 	holder_end(o, &h);
 	TRY(o, flock(fd, LOCK_EX));
 	TRY(o, lock(fd, F_SETLKW, F_WRLCK, 0, 0));
