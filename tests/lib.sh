@@ -203,13 +203,13 @@ make_nbd() { # SIZE NBDKIT-ARGS...
 	nbdkit -f -U "$T/nbd.sock" "${@:1:1}" file "$T/nbd.img" "${@:2}" >"$T/nbdkit.log" 2>&1 &
 	pid=$!
 	cleanup_fn end_process "$pid"
-	end=$((SECONDS + 10))
+	end=$((SECONDS + 60))
 	until [[ -S $T/nbd.sock ]]; do
 		((SECONDS < end)) || skip "nbdkit does not start: $(head -n 1 "$T/nbdkit.log")"
 		sleep 0.05
 	done
 	setsid -f nbdfuse "$T/disk" --unix "$T/nbd.sock" >"$T/nbdfuse.log" 2>&1
-	end=$((SECONDS + 10))
+	end=$((SECONDS + 60))
 	until [[ -s $T/disk ]]; do
 		((SECONDS < end)) || skip "nbdfuse does not start: $(head -n 1 "$T/nbdfuse.log")"
 		sleep 0.05

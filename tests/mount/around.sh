@@ -10,7 +10,7 @@
 CG=''
 
 end_cgroup() { # DIR: at exit
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 	[[ ! -e $1/freezer.state ]] || echo THAWED >"$1/freezer.state"
 	[[ ! -e $1/cgroup.freeze ]] || echo 0 >"$1/cgroup.freeze"
 	until rmdir "$1" 2>/dev/null || [[ ! -d $1 ]]; do
@@ -107,12 +107,18 @@ test_freeze_program() {
 	pid=$!
 	cleanup_fn end_process "$pid"
 	echo "$pid" >"$CG/cgroup.procs"
-	wait_until 30 test -e "$T/img/src/work/w1" || fail "the program does nothing"
+	wait_until 60 test -e "$T/img/src/work/w1" || fail "the program does nothing"
 	cleanup_fn unfreeze_disk "$T/img"
 	fsfreeze -f "$T/img"
 	touch "$T/mnt/held/file" &
 	touch=$!
 	cleanup_fn end_process "$touch"
+	in_flight() {
+		kill -USR1 "$OD_PID"
+		sleep 0.1
+		grep -q "in flight for .* pid $touch " "$OD_LOG"
+	}
+	eventually in_flight
 	echo "$touch" >"$CG/cgroup.procs"
 	freeze
 	timeout 60 ls "$T/mnt" >/dev/null || fail "others wait for who is frozen"
@@ -140,7 +146,7 @@ test_freeze_daemon() {
 	python3 "$T/worker.py" "$T/mnt/work" "$T/stop" >"$T/worker.out" 2>&1 &
 	pid=$!
 	cleanup_fn end_process "$pid"
-	wait_until 30 test -e "$T/img/src/work/w1" || fail "the program does nothing"
+	wait_until 60 test -e "$T/img/src/work/w1" || fail "the program does nothing"
 	echo "$OD_PID" >"$CG/cgroup.procs"
 	for _ in 1 2 3; do
 		freeze
@@ -245,7 +251,7 @@ little_memory() { # program|both MOUNT-ARGS...
 		cleanup_fn end_process $!
 	done
 	for pid in "${pids[@]}"; do
-		wait_until $((seconds + 200)) eval "! _alive $pid" ||
+		wait_until $((seconds + 500)) eval "! _alive $pid" ||
 			fail "it hangs: $(cat "/proc/$pid/wchan" "/proc/$pid/stack")"
 		wait "$pid" || fail "the program failed: $(tail -n 3 "$T"/dirty.[12])"
 	done

@@ -16,7 +16,7 @@ test_background_once_it_serves() {
 		timeout 60 "$OVERDRIVE" "$SRC" "$MNT" </dev/null 2>&1 | cat >"$T/said"
 		assert_eq "$(ls "$MNT")" $'dir\nfile\nlink' "ls at once, time $i"
 		[[ ! -s $T/said ]] || [[ $(wc -l <"$T/said") == 1 ]] || fail "it said: $(cat "$T/said")"
-		umount "$MNT"
+		_umount "$MNT"
 	done
 	no_daemons
 }
@@ -31,7 +31,7 @@ test_background_leaves_the_terminal() {
 	assert_eq "$(readlink "/proc/$pid/cwd")" / "its working directory"
 	assert_eq "$(readlink "/proc/$pid/fd/0")" /dev/null "its input"
 	[[ $(ps -o sid= -p "$pid") != $(ps -o sid= -p $$) ]] || fail "it is in our session"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 }
 
@@ -141,13 +141,13 @@ test_options_anywhere() {
 		overdrive $i
 		has_option "$MNT" ro
 		[[ $i != *nosuid* ]] || has_option "$MNT" nosuid nodev noatime
-		umount "$MNT"
+		_umount "$MNT"
 	done
 	mkdir ./-source
 	echo dash >./-source/file
 	overdrive -- -source mnt
 	assert_eq "$(cat "$MNT/file")" dash "a SOURCE that looks like an option"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 }
 
@@ -161,12 +161,12 @@ test_by_mount() {
 	mounted "$MNT" || fail "not mounted"
 	has_option "$MNT" ro nosuid
 	assert_eq "$(cat "$MNT/file")" content "a file"
-	umount "$MNT"
+	_umount "$MNT"
 	# fstab's line, as mount -a reads it.
 	echo "$OVERDRIVE#$SRC $MNT fuse defaults,noauto,nofail,_netdev,x-systemd.automount,comment=c 0 0" >"$T/fstab"
 	timeout 60 mount -T "$T/fstab" "$MNT"
 	mounted "$MNT" || fail "not mounted by fstab"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 }
 
@@ -224,13 +224,13 @@ test_shown_as() {
 		assert_eq "$(jq -r '.filesystems[0].fstype' "$T/json")" fuse.overdrive "type of '$name'"
 		assert_eq "$(cat "$mp/file")" "$name" "content of '$name'"
 		has_option "$mp" rw
-		umount "$mp"
+		_umount "$mp"
 	done
 	no_daemons
 	releases "$MNT"
 	overdrive -o fsname=other "$SRC" "$MNT"
 	assert_eq "$(findmnt -no SOURCE --mountpoint "$MNT")" other "the source named"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 }
 
@@ -307,7 +307,7 @@ test_takes_over_mount_flags() {
 	assert_fails 'Read-only file system' touch "$MNT/new"
 	od_umount "$MNT"
 	touch "$SRC/still-writable"
-	umount "$T/bound"
+	_umount "$T/bound"
 	mount -o remount,ro "$T/img"
 	od_mount "$SRC" "$MNT"
 	has_option "$MNT" ro
@@ -396,18 +396,18 @@ test_relative() {
 	(cd "$T" && overdrive src mnt)
 	assert_eq "$(cat "$MNT/file")" content "relative"
 	assert_eq "$(findmnt -no SOURCE --mountpoint "$MNT")" "$SRC" "the source shown"
-	umount "$MNT"
+	_umount "$MNT"
 	(cd "$SRC" && overdrive . ../mnt)
 	assert_eq "$(cat "$MNT/dir/below")" below "from within"
-	umount "$MNT"
+	_umount "$MNT"
 	(cd "$SRC/dir" && overdrive .. "$MNT")
 	assert_eq "$(cat "$MNT/dir/below")" below "from below"
-	umount "$MNT"
+	_umount "$MNT"
 	ln -s src "$T/ln"
 	ln -s mnt "$T/lm"
 	(cd "$T" && overdrive ln/ lm/)
 	assert_eq "$(cat "$MNT/dir/below")" below "by symbolic links"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 }
 
@@ -434,7 +434,7 @@ test_in_place() {
 	exec 5>&-
 	sleep 1.1
 	assert_eq "$(cat "$dir/opened-before")" through "what was open before"
-	umount "$dir"
+	_umount "$dir"
 	no_daemons
 	! mounted "$dir" || fail "still mounted"
 	assert_eq "$(cat "$dir/new" "$dir/made/moved")" $'new\ncontent' "what landed"
@@ -447,7 +447,7 @@ test_in_place_relative() {
 	(cd "$SRC" && overdrive .)
 	mounted "$SRC" || fail "not mounted"
 	echo new >"$SRC/new"
-	umount "$SRC"
+	_umount "$SRC"
 	assert_eq "$(cat "$SRC/new")" new "what landed"
 	# A root of a mount, and again.
 	mkdir "$T/tmpfs"
@@ -458,7 +458,7 @@ test_in_place_relative() {
 	overdrive "$T/tmpfs"
 	assert_eq "$(cat "$T/tmpfs/file")" here "a mount's root"
 	echo more >"$T/tmpfs/more"
-	umount "$T/tmpfs"
+	_umount "$T/tmpfs"
 	no_daemons
 	assert_eq "$(cat "$T/tmpfs/more")" more "what landed in a mount's root"
 }
@@ -474,7 +474,7 @@ test_mountpoint_inside_source() {
 	assert_eq "$(timeout 60 find "$SRC/a/mnt" -printf '%P\n' | sort | tr '\n' ' ')" \
 		" a a/mnt a/mnt/under dir dir/below file link " "all names in it"
 	echo new >"$SRC/a/mnt/a/mnt/new"
-	umount "$SRC/a/mnt"
+	_umount "$SRC/a/mnt"
 	assert_eq "$(cat "$SRC/a/mnt/new")" new "what landed"
 	no_daemons
 }
@@ -489,7 +489,7 @@ test_source_inside_mountpoint() {
 	assert_eq "$(cat "$T/top/file")" inner "the file"
 	assert_eq "$(ls "$T/top")" file "names"
 	echo new >"$T/top/new"
-	umount "$T/top"
+	_umount "$T/top"
 	assert_eq "$(cat "$T/top/file" "$T/top/inner/new")" $'top\nnew' "what landed"
 	no_daemons
 }
@@ -597,7 +597,7 @@ test_submounts_are_not_crossed() {
 	echo new >"$MNT/sub/new"
 	od_umount "$MNT"
 	assert_eq "$(cat "$T/bind/sub/new")" new "what landed under it"
-	umount "$T/bind"
+	_umount "$T/bind"
 
 	# Who can't clone is told.
 	need_user_fuse
@@ -607,7 +607,7 @@ test_submounts_are_not_crossed() {
 	assert_fails 'Invalid cross-device link' as_user cat "$MNT/sub/over"
 	assert_fails 'Invalid cross-device link' as_user cat "$MNT/bound"
 	assert_eq "$(as_user cat "$MNT/dir/below")" below "the rest"
-	umount "$MNT"
+	_umount "$MNT"
 }
 
 # --------------------------------------------------------------------- its end
@@ -643,7 +643,7 @@ test_umount_ends_it() {
 	releases "$MNT"
 	overdrive "$SRC" "$MNT"
 	[[ -n $(daemons) ]] || fail "no daemon found"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 	# Lazily, with a file open: it serves until that is closed.
 	od_mount "$SRC" "$MNT"
@@ -661,7 +661,7 @@ test_busy_mount_stays() {
 	local sleeper
 	setup
 	od_mount "$SRC" "$MNT"
-	(cd "$MNT/dir" && exec sleep 60) &
+	(cd "$MNT/dir" && exec sleep 600) &
 	sleeper=$!
 	cleanup_fn kill "$sleeper"
 	is_inside() { [[ $(readlink "/proc/$sleeper/cwd") == "$MNT/dir" ]]; }
@@ -699,20 +699,20 @@ test_sigterm_unmounts_its_own_only() {
 	exec 5<"$SRC/file"
 	umount -l "$SRC"
 	kill -TERM "$OD_PID"
-	wait_until 30 grep -q 'not unmounted' "$OD_LOG" || fail "no word of it: $(cat "$OD_LOG")"
+	wait_until 60 grep -q 'not unmounted' "$OD_LOG" || fail "no word of it: $(cat "$OD_LOG")"
 	assert_eq "$(findmnt -no FSTYPE --mountpoint "$SRC")" tmpfs "SOURCE's own mount"
 	assert_eq "$(cat <&5)" here "what is open"
 	exec 5<&-
-	_gone_within 30 "$OD_PID" || fail "the daemon still runs"
+	_gone_within 60 "$OD_PID" || fail "the daemon still runs"
 
 	od_mount "$SRC" "$MNT"
 	mount -t tmpfs over "$MNT"
 	kill -TERM "$OD_PID"
-	wait_until 30 grep -q 'not unmounted' "$OD_LOG" || fail "no word of it: $(cat "$OD_LOG")"
+	wait_until 60 grep -q 'not unmounted' "$OD_LOG" || fail "no word of it: $(cat "$OD_LOG")"
 	assert_eq "$(findmnt -no SOURCE --mountpoint "$MNT" | tail -n 1)" over "what covers it"
-	umount "$MNT"
+	_umount "$MNT"
 	kill -TERM "$OD_PID"
-	_gone_within 30 "$OD_PID" || fail "the daemon still runs"
+	_gone_within 60 "$OD_PID" || fail "the daemon still runs"
 	! mounted "$MNT" || fail "still mounted"
 }
 
@@ -758,7 +758,7 @@ test_killed() {
 	assert_fails 'Transport endpoint is not connected' cat "$MNT/file"
 	assert_fails 'Transport endpoint is not connected' touch "$MNT/new"
 	exec 5>&- || :
-	umount "$MNT"
+	_umount "$MNT"
 	! mounted "$MNT" || fail "still mounted"
 	assert_eq "$(cat "$SRC/before" "$SRC/open" "$SRC/file")" $'before\nsome\ncontent' "SOURCE"
 	od_mount "$SRC" "$MNT"
@@ -898,7 +898,7 @@ test_stats_of_own_mount() {
 		as_user "$OVERDRIVECTL" stats --json "$MNT" | jq -e '.requests.LOOKUP.count > 0' >/dev/null
 	}
 	wait_until 60 counted || fail "its owner gets nothing"
-	umount "$MNT"
+	_umount "$MNT"
 }
 
 run_tests "$@"

@@ -44,7 +44,7 @@ test_propagation() {
 	unshare -m --propagation slave sleep 300 </dev/null >/dev/null 2>&1 &
 	container=$!
 	cleanup_fn kill "$container"
-	wait_until 30 unshared "$container" || fail "no namespace"
+	wait_until 60 unshared "$container" || fail "no namespace"
 	od_mount "$SRC" "$shared/data"
 	assert_eq "$(inside cat "$shared/data/file")" content "a mount made later"
 	kill -KILL "$OD_PID"

@@ -38,7 +38,7 @@ kill_mounted() { # ARGS... MOUNTPOINT
 	fi
 	cat "$mp/file" >/dev/null
 	kill -KILL "$OD_PID"
-	_gone_within 30 "$OD_PID" || fail "not killed"
+	_gone_within 60 "$OD_PID" || fail "not killed"
 	wait "$OD_PID" || :
 }
 
@@ -46,18 +46,18 @@ test_detached_when_killed() {
 	setup ext4
 	echo plain >"$MNT/plain"
 	kill_mounted -o detach_on_death "$MNT"
-	wait_until 30 not_mounted "$MNT" || fail "still mounted"
+	wait_until 60 not_mounted "$MNT" || fail "still mounted"
 	assert_eq "$(cat "$MNT/plain")" plain "the plain directory"
 	# In place, with a file open: SOURCE is there again, and no more than that
 	# file is lost.
 	od_mount -o detach_on_death "$SRC"
 	exec 5<"$SRC/file"
 	kill -KILL "$OD_PID"
-	wait_until 30 not_mounted "$SRC" || fail "still mounted in place"
+	wait_until 60 not_mounted "$SRC" || fail "still mounted in place"
 	exec 5<&-
 	wait "$OD_PID" || :
 	assert_eq "$(cat "$SRC/file" "$SRC/dir/below")" $'content\nbelow' "SOURCE"
-	wait_until 30 no_guards || fail "a guard is left: $(guards)"
+	wait_until 60 no_guards || fail "a guard is left: $(guards)"
 	# And mounted anew.
 	od_mount "$SRC"
 	assert_eq "$(cat "$SRC/file")" content "in a new mount"
@@ -71,10 +71,10 @@ test_detached_in_background() {
 	overdrive -o detach_on_death "$SRC" "$MNT" | cat # which sees its end
 	pid=$(daemons)
 	assert_eq "$(wc -w <<<"$pid")" 1 "daemons"
-	wait_until 30 one_guard || fail "guards: $(guards)"
+	wait_until 60 one_guard || fail "guards: $(guards)"
 	kill -KILL "$pid"
-	wait_until 30 not_mounted "$MNT" || fail "still mounted"
-	wait_until 30 no_guards || fail "a guard is left"
+	wait_until 60 not_mounted "$MNT" || fail "still mounted"
+	wait_until 60 no_guards || fail "a guard is left"
 	no_daemons
 }
 
@@ -82,7 +82,7 @@ test_guard_ends_with_the_mount() {
 	local guard
 	setup
 	od_mount -o detach_on_death "$SRC" "$MNT"
-	wait_until 30 one_guard || fail "guards: $(guards)"
+	wait_until 60 one_guard || fail "guards: $(guards)"
 	guard=$(guards) # which has its name once it ignores signals
 	# Signals for the daemon may reach the guard as well.
 	kill -TERM "$guard"
@@ -90,13 +90,13 @@ test_guard_ends_with_the_mount() {
 	sleep 0.2
 	_alive "$guard" || fail "a signal has ended the guard"
 	od_umount "$MNT"
-	wait_until 30 no_guards || fail "the guard is left"
+	wait_until 60 no_guards || fail "the guard is left"
 	od_mount -o detach_on_death "$SRC" "$MNT"
 	kill -TERM "$OD_PID"
-	_gone_within 30 "$OD_PID" || fail "it runs on"
+	_gone_within 60 "$OD_PID" || fail "it runs on"
 	wait "$OD_PID"
 	not_mounted "$MNT" || fail "still mounted"
-	wait_until 30 no_guards || fail "the guard is left"
+	wait_until 60 no_guards || fail "the guard is left"
 }
 
 # Another mount over the dead one is not touched.
@@ -109,11 +109,11 @@ test_others_are_left_alone() {
 	echo above >"$MNT/above"
 	kill -KILL "$OD_PID"
 	wait "$OD_PID" || :
-	wait_until 30 no_guards || fail "the guard is left"
+	wait_until 60 no_guards || fail "the guard is left"
 	assert_eq "$(cat "$MNT/above")" above "the mount above"
-	umount "$MNT"
+	_umount "$MNT"
 	mounted "$MNT" || fail "the dead one below has gone"
-	umount "$MNT"
+	_umount "$MNT"
 }
 
 test_users_mount_is_detached() {
@@ -124,8 +124,8 @@ test_users_mount_is_detached() {
 	as_user cat "$MNT/file" >/dev/null
 	kill -KILL "$OD_PID"
 	wait "$OD_PID" || :
-	wait_until 30 not_mounted "$MNT" || fail "still mounted"
-	wait_until 30 no_guards || fail "the guard is left"
+	wait_until 60 not_mounted "$MNT" || fail "still mounted"
+	wait_until 60 no_guards || fail "the guard is left"
 }
 
 # By hand, or by the unit.
@@ -171,13 +171,13 @@ listen() { # SOCKET
 		        heard.flush()
 	END
 	LISTENER=$!
-	wait_until 30 test -e "$T/bound" || fail "nobody listens"
+	wait_until 60 test -e "$T/bound" || fail "nobody listens"
 }
 
 notifies() { # SOCKET
 	listen "$1"
 	NOTIFY_SOCKET=$1 od_mount "$SRC" "$MNT"
-	wait_until 30 grep -qx READY=1 "$T/heard" || fail "not ready: $(cat "$T/heard")"
+	wait_until 60 grep -qx READY=1 "$T/heard" || fail "not ready: $(cat "$T/heard")"
 	assert_eq "$(cat "$MNT/file")" content "a file, once it is ready"
 	grep -qx "STATUS=Serving $MNT" "$T/heard" || fail "no STATUS in $(cat "$T/heard")"
 	grep -qx "MAINPID=$OD_PID" "$T/heard" || fail "not MAINPID=$OD_PID: $(cat "$T/heard")"
@@ -216,8 +216,8 @@ test_levels_for_the_journal() {
 	releases "$T/m"
 	JOURNAL_STREAM=$(stat -c %d:%i "$T/journal") NOTIFY_SOCKET=relative "$OVERDRIVE" -f \
 		"$SRC" "$T/m" 2>>"$T/journal" </dev/null &
-	wait_until 30 mounted "$T/m" || fail "not mounted"
-	umount "$T/m"
+	wait_until 60 mounted "$T/m" || fail "not mounted"
+	_umount "$T/m"
 	wait $!
 	grep '^<4>NOTIFY_SOCKET' "$T/journal" || fail "no level in $(cat "$T/journal")"
 }

@@ -43,7 +43,7 @@ installed() {
 }
 
 mnt() { # ARGS... of mount(8)
-	timeout 30 mount "$@" </dev/null
+	timeout 60 mount "$@" </dev/null
 }
 
 test_mount() {
@@ -55,13 +55,13 @@ test_mount() {
 		"$SRC fuse.overdrive" "source and type"
 	assert_eq "$(cat "$MNT/file")" content "a file"
 	assert_eq "$("$OVERDRIVECTL" options "$MNT")" attr_timeout=2 "the options that it knows"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 	# By the type that is shown, and without options.
 	mnt -t fuse.overdrive "$SRC" "$MNT"
 	has_option "$MNT" rw
 	assert_eq "$("$OVERDRIVECTL" options "$MNT")" "" "no options"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 }
 
@@ -70,7 +70,7 @@ test_mount_in_place() {
 	mnt -t overdrive "$SRC" "$SRC"
 	mounted "$SRC" || fail "not mounted"
 	assert_eq "$(cat "$SRC/file")" content "a file"
-	umount "$SRC"
+	_umount "$SRC"
 	! mounted "$SRC" || fail "still mounted"
 	no_daemons
 }
@@ -81,14 +81,14 @@ test_mounts_switches() {
 	said=$(mnt -v -n -t overdrive -o noatime "$SRC" "$MNT")
 	[[ $said == *"overdrive -o"*noatime*"-- $SRC $MNT"* ]] || fail "-v said: $said"
 	has_option "$MNT" noatime
-	umount "$MNT"
+	_umount "$MNT"
 	mnt -f -v -t overdrive "$SRC" "$MNT"
 	! mounted "$MNT" || fail "-f has mounted it"
 	assert_fails 'noexc' mnt -t overdrive -o noexc "$SRC" "$MNT"
 	assert_eq "$(status_of mnt -t overdrive -o noexc "$SRC" "$MNT")" 1 "exit status of a wrong option"
 	mnt -s -t overdrive -o noexc,ro "$SRC" "$MNT"
 	has_option "$MNT" ro
-	umount "$MNT"
+	_umount "$MNT"
 	assert_eq "$(status_of mnt -t overdrive "$T/nowhere" "$MNT")" 1 "exit status without SOURCE"
 	no_daemons
 }
@@ -102,7 +102,7 @@ test_names() {
 		releases "$T/m/$name"
 		mnt -t overdrive "$T/s/$name" "$T/m/$name"
 		assert_eq "$(cat "$T/m/$name/file")" "$name" "content of $name"
-		umount "$T/m/$name"
+		_umount "$T/m/$name"
 	done
 	no_daemons
 }
@@ -116,7 +116,7 @@ test_fstab() {
 	mnt -T "$T/fstab" "$MNT"
 	has_option "$MNT" ro
 	assert_eq "$("$OVERDRIVECTL" options "$MNT")" entry_timeout=3 "options"
-	umount "$MNT"
+	_umount "$MNT"
 	# noauto is not for mount -a.
 	mnt -a -T "$T/fstab"
 	! mounted "$MNT" || fail "mount -a has mounted a noauto line"
@@ -140,7 +140,8 @@ test_mount_all() {
 	# Once more: what is mounted is left alone.
 	mnt -a -T "$T/fstab" || :
 	assert_eq "$(_count "$MNT") $(_count "$T/own")" "1 1" "mounts after a second mount -a"
-	umount "$MNT" "$T/own"
+	_umount "$MNT"
+	_umount "$T/own"
 	no_daemons
 }
 
@@ -155,11 +156,11 @@ test_fuse_form() {
 	assert_eq "$(findmnt -no SOURCE --mountpoint "$MNT")" "$SRC" "source"
 	mnt -T "$T/fstab" -o remount,rw "$MNT"
 	has_option "$MNT" rw
-	umount "$MNT"
+	_umount "$MNT"
 	# And if somebody writes it in a line of ours.
 	mnt -t overdrive "overdrive#$SRC" "$MNT"
 	assert_eq "$(findmnt -no SOURCE --mountpoint "$MNT")" "$SRC" "source"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 }
 
@@ -184,13 +185,13 @@ test_remount() {
 	assert_fails "can't change" mnt -o remount,noatime "$MNT"
 	has_option "$MNT" ro
 	assert_eq "$(_count "$MNT")" 1 "mounts"
-	umount "$MNT"
+	_umount "$MNT"
 	no_daemons
 	# In place, and by who is told by mount.fuse's way.
 	mnt -t overdrive "$SRC" "$SRC"
 	mnt -o remount,ro "$SRC"
 	assert_fails 'Read-only file system' touch "$SRC/more"
-	umount "$SRC"
+	_umount "$SRC"
 	touch "$SRC/more"
 	no_daemons
 }
@@ -206,10 +207,10 @@ test_user() {
 	echo "$SRC $MNT overdrive user,noauto 0 0" >"$T/fstab"
 	mount --bind "$T/fstab" /etc/fstab
 	cleanup_fn umount -l /etc/fstab
-	as_user timeout 30 mount "$MNT" </dev/null
+	as_user timeout 60 mount "$MNT" </dev/null
 	has_option "$MNT" nosuid nodev "user_id=$TEST_UID"
 	assert_eq "$(as_user cat "$MNT/file")" content "a file"
-	as_user timeout 30 umount "$MNT"
+	as_user timeout 60 umount "$MNT"
 	! mounted "$MNT" || fail "still mounted"
 	no_daemons
 	assert_fails '' as_user mount -t overdrive "$SRC" "$T/sbin"

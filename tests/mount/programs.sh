@@ -220,7 +220,7 @@ work_sqlite() {
 			CREATE TABLE t(writer, n, data, PRIMARY KEY(writer, n));"
 		for w in 1 2 3 4; do
 			{
-				echo '.timeout 60000'
+				echo '.timeout 600000'
 				for ((i = 0; i < n; i++)); do
 					echo "INSERT INTO t VALUES($w, $i, printf('%.*c', 100 + $i * 7 % 900, 'x'));"
 				done
@@ -231,7 +231,7 @@ work_sqlite() {
 		{
 			old=0
 			for i in {1..15}; do
-				new=$(sqlite3 -cmd '.timeout 60000' "$mode.db" 'SELECT count(*) FROM t')
+				new=$(sqlite3 -cmd '.timeout 600000' "$mode.db" 'SELECT count(*) FROM t')
 				((new >= old)) || echo "rows went from $old to $new"
 				old=$new
 			done

@@ -44,7 +44,7 @@ twins() { # FS behind|alone SEED COUNT [OPTIONS…]
 		set -- "$@" -o attr_timeout=0,entry_timeout=0,negative_timeout=0
 	fi
 	od_mount "${@:5}" "$T/img/src" "$T/mnt"
-	timeout -k 10 $((60 + $4 / 50)) python3 "$(dirname "${BASH_SOURCE[0]}")/twins.py" \
+	timeout -k 10 $((600 + $4 / 50)) python3 "$(dirname "${BASH_SOURCE[0]}")/twins.py" \
 		"$T/img/native" "$T/mnt" "$other" "$3" "$4"
 	od_umount "$T/mnt"
 }

@@ -51,7 +51,7 @@ slow_reader() { # ORDER FILE: forward, backward or random; prints the SHA-256 of
 # Reads it, several times if need be: on a busy machine the reader may be there first.
 until_fetched() { # BYTES CMD…
 	local i
-	for ((i = 1; i <= 10; i++)); do
+	for ((i = 1; i <= 40; i++)); do
 		cold
 		"${@:2}"
 		(($(fetched) <= i * 64 << 20)) || fail "$(fetched) bytes were fetched ahead of $i times 64 MiB"

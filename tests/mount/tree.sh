@@ -56,10 +56,9 @@ test_contents() {
 	grep -rc . "$T/img/src" | sed "s|^$T/img/src||" | sort | cmp - "$T/grep"
 	cp -a "$T/mnt" "$T/img/copy"
 	diff -r "$T/img/src" "$T/img/copy"
-	(($(count tree_dirs) >= 1)) || fail "no directory was listed"
 	used() {
 		tar cf "$T/out" -C "$T/mnt" .
-		(($(count tree_used) + $(count tree_late) >= 1))
+		(($(count tree_dirs) >= 1 && $(count tree_used) + $(count tree_late) >= 1))
 	}
 	eventually used
 }

@@ -100,7 +100,7 @@ test_killed() {
 	kill -KILL "$OD_PID"
 	wait "$OD_PID" 2>/dev/null || true
 	eventually test ! -d "/proc/$BUSY" || fail "the program hangs"
-	umount "$T/mnt" || fail "can't be unmounted"
+	_umount "$T/mnt" || fail "can't be unmounted"
 }
 
 test_unmounted_while_spinning() {
