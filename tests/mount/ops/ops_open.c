@@ -181,11 +181,17 @@ static void open_proc_fd(struct ops *o)
 	FD(o, proc_open(fd, O_RDONLY));
 }
 
+/* Where somebody renames or mounts anything meanwhile, the kernel can't tell that ".." is inside. */
 static int open2(const char *path, unsigned long flags, unsigned long resolve)
 {
 	struct open_how how = { .flags = flags, .resolve = resolve };
+	bool again = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
+	int fd;
 
-	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	do
+		fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	while (fd < 0 && errno == EAGAIN && again);
+	return fd;
 }
 
 static void open_resolve(struct ops *o)
