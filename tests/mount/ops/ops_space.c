@@ -148,7 +148,7 @@ static void statfses(struct ops *o)
 	ops_say(o, "has inode counts", "%d", s.f_files > 0 && s.f_ffree <= s.f_files);
 	fd = ops_open(o, "big", O_RDWR | O_CREAT);
 	TRY(o, fstatvfs(fd, &v));
-	TRY(o, fallocate(fd, 0, 0, 4 << 20));
+	TRY(o, fallocate(fd, 0, 0, 32 << 20));
 	TRY(o, fsync(fd));
 	TRY(o, fstatvfs(fd, &w));
 	ops_say(o, "less is free now", "%d", w.f_bfree < v.f_bfree);
