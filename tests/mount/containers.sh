@@ -22,7 +22,7 @@ test_rootless() {
 		mkdir "$2/made"
 		mv "$2/new" "$2/made/moved"
 		"$OVERDRIVECTL" stats "$2" >/dev/null
-		umount "$2"
+		until umount "$2"; do sleep 0.1; done
 		ls "$2"
 	END
 	assert_eq "$(as_user timeout 60 unshare -Urm sh "$T/inside" "$SRC" "$MNT" </dev/null)" content "inside"
