@@ -13,8 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Entries of one directory that are kept; a larger directory is known by its beginning. */
-#define FOLDER_MAX 32768u
+/* Entries of one directory that are kept, with some 10 MiB; a larger one is known by its beginning,
+ * and what lies beyond is read as by a mount that guesses nothing. */
+#define FOLDER_MAX (1u << 17)
+/* More than so many only for one directory at a time: many are listed at once. */
+#define FOLDER_LARGE (1u << 15)
 
 enum order {
 	ORDER_LISTING, /* as the filesystem lists them: tar, cp, find, grep -r */

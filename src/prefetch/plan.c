@@ -112,10 +112,12 @@ static bool was_dropped(struct plan *p, uint32_t slot, uint64_t ino, uint64_t no
 
 	if (s->state != SLOT_LISTED || age <= TOGETHER)
 		return false;
-	if (s->inodes && age > STALE)
-		return true;
 	at = plan_find_entry(p, ino);
-	return at.slot == slot && spot_entry(p, at)->state & (ENTRY_OPENED | ENTRY_DONE);
+	if (at.slot != slot) /* new, or beyond what is kept of a large directory */
+		return false;
+	if (age > STALE && folder_rank(s->folder, ORDER_INODE, at.index) < s->inodes)
+		return true;
+	return spot_entry(p, at)->state & (ENTRY_OPENED | ENTRY_DONE);
 }
 
 /*

@@ -6,6 +6,7 @@
 
 #define INODES 16u	    /* entries in one guess: about a block of the disk's */
 #define INODE_GUESSES 64u   /* of one directory */
+#define INODES_A_PAGE 4u    /* an inode takes the kernel about 1 KiB */
 #define WHOLE	       (8ull << 20) /* bytes: beyond that a file is a stream's affair */
 
 struct guess *plan_guess(struct guesses *out, enum guess_kind kind, uint32_t slot, uint32_t gen,
@@ -77,20 +78,21 @@ uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t 
 void plan_ask_inodes(struct plan *p, uint32_t slot, struct guesses *out)
 {
 	struct slot *s = &p->slot[slot];
-	uint32_t each;
+	uint64_t room = p->limit * INODES_A_PAGE;
+	uint32_t each, n;
 
 	if (s->inodes || s->state != SLOT_LISTED || PLAN_GUESSES - out->n < INODE_GUESSES)
 		return;
-	s->inodes = true;
-	each = (s->folder->n + INODE_GUESSES - 1) / INODE_GUESSES;
+	n = s->inodes = s->folder->n < room ? s->folder->n : (uint32_t)room;
+	each = (n + INODE_GUESSES - 1) / INODE_GUESSES;
 	each = each < INODES ? INODES : each;
-	for (uint32_t i = 0; i < s->folder->n; i += each) {
+	for (uint32_t i = 0; i < n; i += each) {
 		struct guess *g = plan_guess(out, GUESS_META, slot, s->gen, s->folder);
 
 		if (!g)
 			return;
 		g->index = i;
-		g->count = s->folder->n - i < each ? s->folder->n - i : each;
+		g->count = n - i < each ? n - i : each;
 		g->who = s->who;
 		p->counters.inodes += g->count;
 	}

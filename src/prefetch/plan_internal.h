@@ -33,7 +33,7 @@ struct slot {
 	struct folder *folder; /* with SLOT_LISTED */
 	uint8_t walk;	       /* who came here, or made us come here */
 	bool opened;	       /* by a program */
-	bool inodes;	       /* have been asked for */
+	uint32_t inodes;       /* so many, in their order, have been asked for */
 	uint32_t looked;       /* look-ups of entries that had to wait */
 	uint32_t opens, last, back[ORDERS]; /* opens, the last one's entry, steps backward in each order */
 	uint32_t scattered, hits, tried, chance; /* files fetched because opens come in no order */
@@ -139,7 +139,7 @@ struct guess *plan_guess(struct guesses *out, enum guess_kind kind, uint32_t slo
 bool plan_ask_content(struct plan *p, struct walk *w, struct spot at, struct guesses *out);
 uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t index,
 			uint64_t now, struct guesses *out);
-/* The inodes of all of a directory's entries. */
+/* The inodes of a directory's entries, of as many as memory allows. */
 void plan_ask_inodes(struct plan *p, uint32_t slot, struct guesses *out);
 /* The listing of a directory that a program has reached by itself. */
 uint32_t plan_ask_node(struct plan *p, const struct who *who, uint64_t ino, uint64_t node,

@@ -86,13 +86,18 @@ static int enter(struct tree *t, const struct guess *g, struct fd_lease *lease, 
 }
 
 /* False without memory. */
-static bool read_entries(int fd, struct folder *f)
+static bool read_entries(int fd, struct folder *f, atomic_flag *large)
 {
 	autofree char *buffer = malloc(BUFFER);
-	bool room = buffer;
+	bool room = buffer, is_large = false;
 	long n;
 
-	while (room && (n = syscall(SYS_getdents64, fd, buffer, BUFFER)) > 0)
+	while (room && (n = syscall(SYS_getdents64, fd, buffer, BUFFER)) > 0) {
+		if (f->n >= FOLDER_LARGE && !is_large) {
+			is_large = !atomic_flag_test_and_set(large);
+			if (!is_large)
+				break;
+		}
 		for (long at = 0; at < n && room;) {
 			struct dirent_record *r = (void *)(buffer + at);
 
@@ -100,7 +105,11 @@ static bool read_entries(int fd, struct folder *f)
 				room = folder_add(f, r->name, r->ino, r->type);
 			at += r->length;
 		}
-	return folder_sort(f);
+	}
+	room = folder_sort(f);
+	if (is_large)
+		atomic_flag_clear(large);
+	return room;
 }
 
 static bool is_cached(struct tree *t, int directory, const char *name)
@@ -122,7 +131,7 @@ static bool first_is_cached(struct tree *t, int directory, const struct folder *
 	return f->n && is_cached(t, directory, folder_name(f, 0));
 }
 
-struct folder *visit_list(struct tree *t, const struct guess *g, bool *hot)
+struct folder *visit_list(struct tree *t, const struct guess *g, atomic_flag *large, bool *hot)
 {
 	struct fd_lease lease = FD_LEASE_NONE;
 	struct folder *f = NULL;
@@ -141,7 +150,7 @@ struct folder *visit_list(struct tree *t, const struct guess *g, bool *hot)
 			openat(lease.fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC));
 		f = fd < 0 || may_be_refused(fd, &st, &g->who) ? NULL : folder_new(st.st_ino);
 	}
-	if (f && read_entries(fd, f)) {
+	if (f && read_entries(fd, f, large)) {
 		f->node = node;
 		*hot = first_is_cached(t, lease.fd, f);
 	} else {

@@ -9,8 +9,10 @@
 #include "node/tree.h"
 #include "prefetch/plan.h"
 
-/* The listing, whose folder->node is held; NULL: none. hot: its first file was in memory. */
-struct folder *visit_list(struct tree *tree, const struct guess *guess, bool *hot);
+/* The listing, whose folder->node is held; NULL: none. hot: its first file was in memory. large: held by
+ * the one visit whose listing may have more than FOLDER_LARGE entries. */
+struct folder *visit_list(struct tree *tree, const struct guess *guess, atomic_flag *large,
+			  bool *hot);
 /* Returns how many of the inodes had been in memory. */
 uint32_t visit_inodes(struct tree *tree, const struct guess *guess);
 /* Returns how many pages are brought in. hot: the file was in memory already. */

@@ -25,6 +25,7 @@ struct walker {
 	unsigned head, count, idle;
 	bool stop;
 	_Atomic bool asleep;
+	atomic_flag large; /* somebody lists a large directory */
 	struct walker_config config;
 	unsigned threads;
 	pthread_t *thread;
@@ -117,7 +118,7 @@ static void act(struct walker *w, const struct guess *g, struct guesses *out)
 
 	switch (g->kind) {
 	case GUESS_LIST:
-		folder = visit_list(t, g, &hot);
+		folder = visit_list(t, g, &w->large, &hot);
 		pthread_mutex_lock(&w->lock);
 		plan_listed(w->plan, g->slot, g->gen, folder, hot, clock_ns(), out);
 		break;
@@ -199,6 +200,7 @@ struct walker *walker_new(const struct walker_config *config)
 	if (!w)
 		return NULL;
 	w->config = *config;
+	atomic_flag_clear(&w->large);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->leases_lock, NULL);
 	pthread_cond_init(&w->work, NULL);

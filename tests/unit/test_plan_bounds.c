@@ -152,6 +152,60 @@ START_TEST(test_many_directories)
 }
 END_TEST
 
+static struct folder *list_large(unsigned n)
+{
+	struct folder *f = folder_new(2);
+	char name[16];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%06u", i);
+		must(folder_add(f, name, 1000 + i, DT_REG) == (i < FOLDER_MAX));
+	}
+	must(folder_sort(f));
+	return f;
+}
+
+/* A look-up that waits, and at once what it leads to. */
+static void look_up_in_large(struct plan *p, uint64_t ino, uint64_t now)
+{
+	struct looked_up l = {.parent_ino = 2, .parent_node = 2, .ino = ino};
+	struct guesses out = {.n = 0}, more = {.n = 0};
+	struct who who = {.pid = 7};
+
+	plan_lookup(p, &who, &l, now, &out);
+	for (unsigned k = 0; k < out.n; k++) {
+		struct guess *g = &out.guess[k];
+
+		if (g->kind == GUESS_LIST)
+			plan_listed(p, g->slot, g->gen, list_large(FOLDER_MAX + 5000), false, now,
+				    &more);
+		must(more.n == 0);
+		let_go(g->folder);
+	}
+	plan_bury(p);
+}
+
+/*
+ * A program asks for what lies beyond the part of a directory that is kept: it is listed once, and
+ * each inode asked for once, of as many as the memory holds.
+ */
+START_TEST(test_large_directory)
+{
+	static const unsigned pages[] = {1 << 18, 256}, inodes[] = {FOLDER_MAX, 1024};
+	struct plan *p = plan_new(pages[_i] * 4096ull, false);
+	struct plan_counters c;
+
+	for (unsigned i = 0; i < 50; i++)
+		look_up_in_large(p, 1000 + FOLDER_MAX + i, i * 100000000ull);
+	plan_read_counters(p, &c);
+	ck_assert_uint_eq(c.listed, 1);
+	ck_assert_uint_eq(c.inodes, inodes[_i]);
+	plan_forget(p, UINT64_MAX);
+	plan_bury(p);
+	plan_free(p);
+}
+END_TEST
+
 /* Anything at all: the bounds hold and every guess is accounted (model_free). */
 START_TEST(test_any_history)
 {
@@ -208,6 +262,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_pressed, 0, 4);
 	tcase_add_test(tc, test_by_inode);
 	tcase_add_test(tc, test_many_directories);
+	tcase_add_loop_test(tc, test_large_directory, 0, 2);
 	tcase_add_loop_test(tc, test_any_history, 0, 20);
 	return run_case("plan_bounds", tc);
 }
