@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* overdrive: options, mount, serve, and nothing else. */
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "config.h"
@@ -12,6 +17,8 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/notify.h"
+#include "util/stdio.h"
+#include "util/why.h"
 
 /* mount(8), EXIT STATUS */
 #define EXIT_USAGE  1
@@ -30,16 +37,22 @@ static int complain(int code, const char *text)
 static char *find_mountpoint(const struct options *o, char *err)
 {
 	const char *path = o->mountpoint ? o->mountpoint : o->source;
+	const char *name = o->mountpoint ? "MOUNTPOINT" : "SOURCE";
+	struct statfs fs;
 	struct stat st;
 	char *found;
 
-	if (stat(path, &st) < 0) {
-		snprintf(err, ERR_SIZE, "%s: %s; MOUNTPOINT must be a directory that exists", path,
-			 strerror(errno));
+	/* statfs, as a dead mount's attributes may still be remembered. */
+	if (stat(path, &st) < 0 || statfs(path, &fs) < 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			snprintf(err, ERR_SIZE, "%s: %s; %s must be a directory that exists", path,
+				 strerror(errno), name);
+		else
+			snprintf(err, ERR_SIZE, "%s: %s", path, why(errno));
 		return NULL;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		snprintf(err, ERR_SIZE, "%s: not a directory; MOUNTPOINT must be one", path);
+		snprintf(err, ERR_SIZE, "%s: not a directory; %s must be one", path, name);
 		return NULL;
 	}
 	found = realpath(path, NULL);
@@ -100,16 +113,54 @@ static int run(struct job *job)
 	return result;
 }
 
+/* What ends who starts us; blocked, so that the daemon hears of it. */
+static void block_ends(sigset_t *ends, sigset_t *old)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction now;
+
+	sigemptyset(ends);
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			sigaddset(ends, signals[i]);
+	sigprocmask(SIG_BLOCK, ends, old);
+}
+
+/* Until the daemon has something to say. True: we were to end before, and so is it now. */
+static bool interrupted(pid_t child, int pipe_end, const sigset_t *ends)
+{
+	autoclose int signals = signalfd(-1, ends, SFD_CLOEXEC);
+	struct pollfd either[] = {
+		{.fd = pipe_end, .events = POLLIN},
+		{.fd = signals, .events = POLLIN},
+	};
+	struct signalfd_siginfo info;
+
+	while (poll(either, 2, -1) < 0)
+		if (errno != EINTR)
+			return false;
+	if (either[0].revents)
+		return false;
+	kill(child, SIGTERM);
+	/* Should that take long, another signal ends us as ever. */
+	if (read(signals, &info, sizeof(info)) == sizeof(info))
+		sigprocmask(SIG_UNBLOCK, ends, NULL);
+	return true;
+}
+
 /* The daemon's exit code if it fails before it serves, else 0 as soon as it does. */
-static int wait_for_daemon(pid_t child, int pipe_end)
+static int wait_for_daemon(pid_t child, int pipe_end, const sigset_t *ends)
 {
 	unsigned char code = EXIT_SYSTEM;
+	bool ended = interrupted(child, pipe_end, ends);
 	int status;
 	ssize_t n;
 
 	do
 		n = read(pipe_end, &code, 1);
 	while (n < 0 && errno == EINTR);
+	if (ended)
+		return complain(EXIT_SYSTEM, "interrupted before the mount was there");
 	if (n == 1)
 		return code;
 	if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status))
@@ -120,18 +171,21 @@ static int wait_for_daemon(pid_t child, int pipe_end)
 static int run_in_background(struct job *job)
 {
 	int ends[2];
+	sigset_t signals, old;
 	pid_t child;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return complain(EXIT_SYSTEM, strerror(errno));
+	block_ends(&signals, &old);
 	child = fork();
 	if (child < 0)
 		return complain(EXIT_SYSTEM, strerror(errno));
 	if (child > 0) {
 		close(ends[1]);
-		return wait_for_daemon(child, ends[0]);
+		return wait_for_daemon(child, ends[0], &signals);
 	}
 	close(ends[0]);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	setsid();
 	if (chdir("/") < 0)
 		log_line(LOG_WARNING, "/: %s", strerror(errno));
@@ -194,6 +248,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int result;
 
+	hold_stdio();
 	remount(argc, argv);
 	options_init(&o);
 	result = options_parse(&o, argc, argv, err, sizeof(err));
@@ -206,5 +261,7 @@ int main(int argc, char **argv)
 	else
 		result = mount_and_serve(&o);
 	options_deinit(&o);
+	if (fflush(stdout) != 0 && !result)
+		result = complain(EXIT_SYSTEM, strerror(errno));
 	return result;
 }

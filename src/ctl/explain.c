@@ -9,13 +9,14 @@
 #include "ctl/ctl.h"
 #include "stats/abi.h"
 #include "util/cleanup.h"
+#include "util/why.h"
 
 static int ask(const char *path, struct stats_explain *answer)
 {
 	autoclose int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0) {
-		fprintf(stderr, "overdrivectl: %s: %s\n", path, strerror(errno));
+		fprintf(stderr, "overdrivectl: %s: %s\n", path, why(errno));
 		return CTL_FAILED;
 	}
 	if (ioctl(fd, OVERDRIVE_IOC_EXPLAIN, answer) == 0 && answer->version == EXPLAIN_VERSION)
@@ -41,7 +42,7 @@ static const struct ctl_option options[] = {
 
 const struct ctl_command ctl_explain = {
 	.name = "explain",
-	.help = "which way a file's data goes on a mount, and why; what is guessed of a directory",
+	.help = "the way of a file's data, or the pattern seen in a directory",
 	.operands = "FILE|DIR",
 	.min_operands = 1,
 	.max_operands = 1,

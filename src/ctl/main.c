@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "ctl/ctl.h"
+#include "util/stdio.h"
 
 static const struct ctl_command *const commands[] = {
 	&ctl_bench,
@@ -74,8 +75,10 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	int result = run(argc, argv);
+	int result;
 
+	hold_stdio();
+	result = run(argc, argv);
 	/* A full disk behind `> file` is a failure, too. */
 	if (fflush(stdout) != 0 && result == CTL_DONE) {
 		perror("overdrivectl: stdout");

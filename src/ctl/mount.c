@@ -11,6 +11,7 @@
 #include "stats/abi.h"
 #include "util/cleanup.h"
 #include "util/mountpoint.h"
+#include "util/why.h"
 
 static int fail(const char *path, const char *why)
 {
@@ -29,7 +30,7 @@ static int options(const struct ctl_args *args)
 	struct stats_options o;
 
 	if (fd < 0)
-		return fail(mount, strerror(errno));
+		return fail(mount, why(errno));
 	if (ioctl(fd, OVERDRIVE_IOC_OPTIONS, &o) < 0)
 		return fail(mount, errno == EPERM ? "only root and the user who mounted it may ask"
 						  : "not the root directory of an overdrive mount "

@@ -11,6 +11,7 @@
 #include "probe/mountinfo.h"
 #include "probe/sysfile.h"
 #include "util/cleanup.h"
+#include "util/why.h"
 
 static char *cleaned(const char *text)
 {
@@ -124,7 +125,7 @@ int mount_ask(struct ctl_mount *m)
 
 	if (fd < 0) {
 		err = -errno;
-		say(m, strerror(-err));
+		say(m, why(-err));
 		return err;
 	}
 	err = or_errno(ioctl(fd, OVERDRIVE_IOC_STATS, &m->stats));

@@ -9,6 +9,7 @@
 #include "ctl/ctl.h"
 #include "probe/sysfile.h"
 #include "util/cleanup.h"
+#include "util/why.h"
 
 /* The file that the choice is shown for: large, yet no strain on the memory. */
 #define EXAMPLE_SIZE (1ull << 30)
@@ -96,7 +97,7 @@ static int run(const char *dir, bool json, const struct device_options *how)
 	if (!err)
 		err = device_probe_dir(device, &root, fd, how);
 	if (err < 0) {
-		fprintf(stderr, "overdrivectl: %s: %s\n", dir, strerror(-err));
+		fprintf(stderr, "overdrivectl: %s: %s\n", dir, why(-err));
 		return CTL_FAILED;
 	}
 	sys_clean(name);

@@ -67,10 +67,15 @@ static int print(const struct ctl_mounts *m, const struct ctl_args *args)
 static int stats(const struct ctl_args *args)
 {
 	struct ctl_mounts mounts;
-	int result = CTL_FAILED, err = mounts_init(&mounts, args->operand[0]);
+	int result = CTL_FAILED, err;
 
+	if (args->option[JSON] && args->option[PROMETHEUS]) {
+		fprintf(stderr, "overdrivectl stats: --json or --prometheus, not both\n");
+		return CTL_USAGE;
+	}
+	err = mounts_init(&mounts, args->operand[0]);
 	if (err < 0) {
-		fprintf(stderr, "overdrivectl: mounts: %s\n", strerror(-err));
+		fprintf(stderr, "overdrivectl: /proc/self/mountinfo: %s\n", strerror(-err));
 	} else {
 		for (unsigned i = 0; i < mounts.count; i++)
 			mount_ask(&mounts.mount[i]);

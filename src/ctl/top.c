@@ -81,6 +81,18 @@ static void next_mount(struct top *t)
 	memset(&t->mounts.mount[t->chosen].stats, 0, sizeof(t->before));
 }
 
+/* Of the chosen mount, or of the next one whose daemon lives. */
+static int sample_living(struct top *t)
+{
+	int err = sample(t);
+
+	for (unsigned tried = 1; err && tried < t->mounts.count; tried++) {
+		next_mount(t);
+		err = sample(t);
+	}
+	return err;
+}
+
 static int live(struct top *t)
 {
 	struct term term;
@@ -102,7 +114,7 @@ static int live(struct top *t)
 		else if (event == TERM_KEY && key == 'n')
 			next_mount(t);
 		if (on && (event == TERM_TIME || (event == TERM_KEY && key == 'n')))
-			err = sample(t);
+			err = sample_living(t);
 	}
 	term_close(&term);
 	/* What it said went to the screen that is gone. */
@@ -134,14 +146,14 @@ static int run(struct top *t, const struct ctl_args *args)
 	int err = mounts_init(&t->mounts, args->operand[0]);
 
 	if (err < 0) {
-		fprintf(stderr, "overdrivectl top: mounts: %s\n", strerror(-err));
+		fprintf(stderr, "overdrivectl top: /proc/self/mountinfo: %s\n", strerror(-err));
 		return CTL_FAILED;
 	}
 	if (!t->mounts.count) {
 		fprintf(stderr, "overdrivectl top: nothing is mounted by overdrive\n");
 		return CTL_FAILED;
 	}
-	if (sample(t) < 0)
+	if (sample_living(t) < 0)
 		return CTL_FAILED;
 	t->utf8 = term_utf8();
 	t->colour = term_colour();

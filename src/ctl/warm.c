@@ -314,7 +314,7 @@ static int warm(const struct ctl_args *args)
 
 const struct ctl_command ctl_warm = {
 	.name = "warm",
-	.help = "bring files into memory before they are needed, many at once",
+	.help = "bring files into memory before they are needed",
 	.operands = "DIR…|FILE…|-",
 	.min_operands = 1,
 	.max_operands = CTL_MANY,

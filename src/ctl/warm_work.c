@@ -19,6 +19,7 @@
 #include "ctl/warm.h"
 #include "util/cleanup.h"
 #include "util/dirent.h"
+#include "util/why.h"
 
 #define PIECE	  (1u << 20) /* what is larger is shared out */
 #define LIST_SIZE (64u << 10)
@@ -51,7 +52,7 @@ static void complain(struct warm_job *job, const char *dir, const char *name, in
 {
 	if (atomic_fetch_add(&job->counts.errors, 1) < SHOWN_ERRORS)
 		fprintf(stderr, "overdrivectl warm: %s%s%s: %s\n", dir, *dir && *name ? "/" : "", name,
-			strerror(-err));
+			why(-err));
 }
 
 /* What vanishes while a tree is walked is no failure; what was named and is not there is one. */

@@ -195,7 +195,8 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 					  o->atime == OPTION_ATIME_STRICTATIME);
 	if (result)
 		log_line(LOG_WARNING, "atime goes as SOURCE's own mount has it: %s",
-			 strerror(-result));
+			 result == -ENOSYS ? "only root's mount can change that, since Linux 5.12"
+					   : strerror(-result));
 	direct_start(fs);
 	fs->latency = latency_new(o->wake);
 	walking_look(fs);

@@ -18,6 +18,7 @@
 #include "probe/mountinfo.h"
 #include "probe/sysfile.h"
 #include "util/cleanup.h"
+#include "util/why.h"
 
 /* The clone would otherwise be a peer of SOURCE's mount, and mounts made there would show in it. */
 static int make_private(int tree, const struct kernel *k)
@@ -129,11 +130,11 @@ int source_open(struct source *s, const struct kernel *k, const char *path, char
 		result = errno ? -errno : -ENOENT;
 	if (result) {
 		snprintf(err, err_size, "%s: %s; SOURCE must be a directory that you can read",
-			 path, strerror(-result));
+			 path, why(-result));
 		return result;
 	}
 	s->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (s->proc < 0) {
+	if (s->proc < 0 || faccessat(s->proc, "self/fd", F_OK, 0) < 0) {
 		result = -errno;
 		snprintf(err, err_size, "/proc: %s; overdrive needs it mounted", strerror(errno));
 		return result;

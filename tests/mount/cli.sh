@@ -35,6 +35,41 @@ test_background_leaves_the_terminal() {
 	no_daemons
 }
 
+# ^C while it starts: either the mount is there, and it says so, or it comes no more.
+test_ended_while_it_starts() {
+	local pid status i
+	setup
+	releases "$MNT"
+	for i in 0 1 2 5 10 20 40 80 160 320; do
+		env --default-signal=INT "$OVERDRIVE" "$SRC" "$MNT" 2>"$T/said" &
+		pid=$!
+		sleep "$(printf '0.%03d' "$i")"
+		kill -INT "$pid" 2>/dev/null || :
+		status=0
+		wait "$pid" || status=$?
+		if ((status == 0)); then
+			assert_eq "$(cat "$MNT/file")" content "through the mount"
+			_umount "$MNT"
+		else
+			[[ $status == 2 || $status == 130 ]] || fail "exit status $status: $(cat "$T/said")"
+			no_daemons
+			! mounted "$MNT" || fail "mounted all the same, after $i ms"
+		fi
+	done
+	no_daemons
+}
+
+# As some start their services: none of its own files may take the place of these.
+test_without_stdio() {
+	setup
+	releases "$MNT"
+	timeout 60 "$OVERDRIVE" "$SRC" "$MNT" <&- >&- 2>&-
+	assert_eq "$(cat "$MNT/file")" content "through the mount"
+	[[ $("$OVERDRIVECTL" stats "$MNT" <&- 2>&-) == "$MNT, of $SRC"* ]] || fail "stats say nothing"
+	_umount "$MNT"
+	no_daemons
+}
+
 test_debug_shows_requests() {
 	setup
 	od_mount -d "$SRC" "$MNT"
@@ -108,6 +143,13 @@ test_bad_arguments() {
 	as_user test -x "$OVERDRIVE" || return 0
 	refuses '1 32' "$SRC" setpriv --reuid="$TEST_UID" --regid="$TEST_GID" --clear-groups -- \
 		"$OVERDRIVE" "$SRC" "$MNT"
+}
+
+test_no_proc() {
+	setup
+	! grep -qa __asan_init "$OVERDRIVE" || skip "ASan needs /proc"
+	refuses '1 2' '/proc|needs it mounted' unshare -m --propagation private -- \
+		sh -c 'mount -t tmpfs tmpfs /proc && exec "$@"' sh "$OVERDRIVE" "$SRC" "$MNT"
 }
 
 test_no_dev_fuse() {

@@ -128,6 +128,29 @@ test_users_mount_is_detached() {
 	wait_until 60 no_guards || fail "the guard is left"
 }
 
+# Who comes upon the dead mount is told what to do, by all that can be asked of it.
+test_dead_mount_is_explained() {
+	local command living advice='has died; overdrivectl detach'
+	setup
+	kill_mounted "$MNT"
+	for command in options stats probe bench warm; do
+		assert_fails "$advice" "$OVERDRIVECTL" "$command" "$MNT"
+	done
+	assert_fails "$advice" "$OVERDRIVECTL" explain "$MNT/file"
+	assert_fails "$advice" overdrive "$MNT"
+	assert_fails "$advice" overdrive "$SRC" "$MNT"
+	assert_fails "$advice" overdrive "$MNT" "$SRC"
+	# And it hides no other.
+	living=$T/living
+	mkdir "$living"
+	od_mount "$SRC" "$living"
+	"$OVERDRIVECTL" stats >"$T/out" 2>/dev/null && fail "as if all had answered"
+	grep -qF "$living, of $SRC" "$T/out" || fail "$(cat "$T/out")"
+	"$OVERDRIVECTL" top --once --interval 0.1 >"$T/out" || fail "top: $(cat "$T/out")"
+	od_umount "$living"
+	"$OVERDRIVECTL" detach "$MNT"
+}
+
 # By hand, or by the unit.
 test_overdrivectl_detach() {
 	setup
