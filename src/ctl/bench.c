@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ctl/ctl.h"
 #include "prefetch/fetch.h"
@@ -14,6 +15,7 @@
 #include "probe/sysfile.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/why.h"
 
 enum { QUICK, HOT, REPORT, JSON, YES };
 
@@ -37,10 +39,12 @@ struct bench {
 	sigset_t signals, old_mask;
 };
 
-static int drop_caches(void)
+static int drop_caches(int dir)
 {
 	autoclose int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
 
+	/* What has not reached the disk yet can't be dropped, and would be measured hot. */
+	syncfs(dir);
 	return fd < 0 || write(fd, "3", 1) != 1 ? -errno : 0;
 }
 
@@ -65,7 +69,7 @@ static int measure(struct bench *b, enum bench_row row, enum bench_state state,
 {
 	struct bench_cell *cell = &b->result.cell[row][state][side];
 	double seconds;
-	int err = state == BENCH_COLD ? drop_caches() : 0;
+	int err = state == BENCH_COLD ? drop_caches(b->native) : 0;
 
 	progress(b, bench_row_names[row]);
 	if (!err)
@@ -138,7 +142,7 @@ static int permitted(const struct bench *b, const struct ctl_args *args)
 
 static int say(const char *what, int err)
 {
-	fprintf(stderr, "overdrivectl bench: %s: %s\n", what, strerror(-err));
+	fprintf(stderr, "overdrivectl bench: %s: %s\n", what, why(-err));
 	return CTL_FAILED;
 }
 
@@ -164,11 +168,11 @@ static int survey(struct bench *b, const char *dir)
 {
 	int err;
 
-	if (mounted_already(dir))
-		return CTL_FAILED;
 	b->native = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->native < 0)
 		return say(dir, -errno);
+	if (mounted_already(dir))
+		return CTL_FAILED;
 	err = bench_survey(&b->sample, b->native);
 	if (err == -EINTR)
 		return CTL_INTERRUPTED;
@@ -185,6 +189,23 @@ static int survey(struct bench *b, const char *dir)
 	/* Without cachestat (before Linux 6.5) nobody knows. */
 	b->result.cold_share = fetch_resident(b->native, 0, 0) == -ENOSYS ? -1 : 1 - (double)b->sample.resident_files / (double)b->sample.files;
 	return CTL_DONE;
+}
+
+/* Before anything is measured: whether the report can be written. What is there stays. */
+static int try_report(const char *path)
+{
+	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	return fd < 0 ? say(path, -errno) : CTL_DONE;
+}
+
+/* No report came of it: what try_report() made goes. */
+static void forget_report(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
+		unlink(path);
 }
 
 static int print(const struct bench *b, const struct ctl_args *args)
@@ -204,6 +225,8 @@ static int run(struct bench *b, const struct ctl_args *args, const char *dir)
 
 	if (result == CTL_DONE)
 		result = permitted(b, args);
+	if (result == CTL_DONE && args->option[REPORT])
+		result = try_report(args->option[REPORT]);
 	if (result != CTL_DONE)
 		return result;
 	err = bench_mount_open(&b->mount, dir, &b->old_mask);
@@ -215,9 +238,11 @@ static int run(struct bench *b, const struct ctl_args *args, const char *dir)
 	/* In any case, and before anything is printed. */
 	if (bench_mount_close(&b->mount) < 0 && !err)
 		err = -EIO;
-	if (err == -EINTR)
-		return CTL_INTERRUPTED;
-	return err ? CTL_FAILED : print(b, args);
+	if (!err)
+		return print(b, args);
+	if (args->option[REPORT])
+		forget_report(args->option[REPORT]);
+	return err == -EINTR ? CTL_INTERRUPTED : CTL_FAILED;
 }
 
 static int bench(const struct ctl_args *args)
@@ -261,8 +286,8 @@ const struct ctl_command ctl_bench = {
 	.max_operands = 1,
 	.options = options,
 	.more = "Lists and reads some of DIR natively and through a read-only mount that it makes at a place\n"
-		"of its own and takes away again, in turns: cold (it drops the kernel's caches before each\n"
-		"time, which needs root) and hot. Nothing is written to DIR.\n"
+		"of its own and takes away again, in turns: cold (it syncs DIR's filesystem and drops the\n"
+		"kernel's caches before each time, which needs root) and hot. Nothing is written to DIR.\n"
 		"\n"
 		"The break-even is the share of cold opens from which on the mount pays. Reading the tree\n"
 		"cold saves c, reading it hot costs h: it is h / (h + c). Yours is the share of the files\n"

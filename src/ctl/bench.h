@@ -76,6 +76,7 @@ struct bench_mount {
 	char run[PATH_MAX];
 	pid_t daemon;
 	int root; /* the mount's root directory */
+	int said; /* what the daemon prints; -1: to stderr */
 };
 
 /* Mounts dir read-only at a place of its own. 0 or -errno, after a line on stderr. */

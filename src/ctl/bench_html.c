@@ -25,7 +25,7 @@ static const char head[] =
 	"p { margin: .3rem 0; } .soft { color: var(--soft); }\n"
 	".verdict { background: var(--box); border-left: 4px solid var(--mounted);\n"
 	"  padding: .8rem 1rem; margin: 1.2rem 0; font-size: 1.1rem; }\n"
-	".verdict.no { border-color: var(--native); }\n"
+	".verdict.no { border-color: var(--native); } .verdict::first-letter { text-transform: uppercase; }\n"
 	"svg { display: block; width: 100%; max-width: 30rem; height: auto; }\n"
 	"svg text { fill: var(--text); font: 13px system-ui, sans-serif; }\n"
 	"svg .soft { fill: var(--soft); } .native { fill: var(--native); }\n"
@@ -118,10 +118,19 @@ static void break_even(FILE *out, const struct bench_result *r)
 {
 	double even = bench_break_even(r), yours = r->cold_share;
 
-	if (even < 0 || even > 1 || yours < 0)
+	if (even < 0)
 		return;
-	fprintf(out, "<h2>break-even</h2>\n<p>Pays when more than %.0f&#160;%% of opens are cold; "
-		     "yours: %.0f&#160;%%.</p>\n", 100 * even, 100 * yours);
+	fprintf(out, "<h2>break-even</h2>\n");
+	if (even > 1) {
+		fprintf(out, "<p>Reading the tree through the mount doesn't pay, however cold it is.</p>\n");
+		return;
+	}
+	fprintf(out, "<p>Pays when more than %.0f&#160;%% of opens are cold", 100 * even);
+	if (yours < 0) {
+		fprintf(out, ".</p>\n");
+		return;
+	}
+	fprintf(out, "; yours: %.0f&#160;%%.</p>\n", 100 * yours);
 	fprintf(out, "<svg viewBox=\"0 0 360 44\" role=\"img\" aria-label=\"break-even\">\n"
 		     "<rect x=\"5\" y=\"8\" width=\"350\" height=\"10\" class=\"track\"/>\n"
 		     "<rect x=\"%.1f\" y=\"8\" width=\"%.1f\" height=\"10\" class=\"mounted\"/>\n"

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -76,10 +77,25 @@ static void run_daemon(const struct bench_mount *m, const char *dir, const sigse
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	sigprocmask(SIG_SETMASK, old_mask, NULL);
 	dup2(null, STDIN_FILENO);
+	if (m->said >= 0)
+		dup2(m->said, STDERR_FILENO);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	execlp(m->run, m->run, "-f", "-o", "ro", dir, m->point, (char *)NULL);
 	fprintf(stderr, "overdrivectl bench: %s: %s\n", m->run, strerror(errno));
 	_exit(127);
+}
+
+/* What the daemon said concerns the user only if it does not mount. */
+static void show_said(const struct bench_mount *m)
+{
+	char text[1024];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(m->said, text, sizeof(text), at)) > 0) {
+		fwrite(text, 1, (size_t)n, stderr);
+		at += n;
+	}
 }
 
 static int wait_for_mount(struct bench_mount *m, dev_t before)
@@ -93,10 +109,12 @@ static int wait_for_mount(struct bench_mount *m, dev_t before)
 		}
 		if (waitpid(m->daemon, NULL, WNOHANG) == m->daemon) {
 			m->daemon = 0;
+			show_said(m);
 			return fail("overdrive ended without mounting", -EIO);
 		}
 		pause_tenth();
 	}
+	show_said(m);
 	return fail("overdrive does not mount", -ETIMEDOUT);
 }
 
@@ -107,12 +125,14 @@ int bench_mount_open(struct bench_mount *m, const char *dir, const sigset_t *old
 
 	memset(m, 0, sizeof(*m));
 	m->root = -1;
+	m->said = -1;
 	find_overdrive(m->run, sizeof(m->run));
 	err = make_point(m, dir);
 	if (err)
 		return err;
 	if (stat(m->point, &st) < 0)
 		return fail(m->point, -errno);
+	m->said = memfd_create("overdrive-bench", MFD_CLOEXEC);
 	m->daemon = fork();
 	if (m->daemon < 0)
 		return fail("fork", -errno);
@@ -158,5 +178,7 @@ int bench_mount_close(struct bench_mount *m)
 	if (err)
 		fail(m->point, err);
 	m->point[0] = '\0';
+	if (m->said >= 0)
+		close(steal_fd(&m->said));
 	return err;
 }

@@ -40,6 +40,7 @@ test_wrong_usage() {
 	refuses 1 'no such option' --frobnicate
 	refuses 1 'did you mean --json?' stats --jsn
 	refuses 1 'takes no value' stats --json=yes
+	refuses 1 'not both' stats --json --prometheus
 	refuses 1 'not expected here' probe / /tmp
 	refuses 1 'an empty name' probe ''
 	refuses 2 "$T/--json" probe "$T/--json"
@@ -267,6 +268,7 @@ test_bench() {
 	bench_setup
 	"$OVERDRIVECTL" bench "$T/<src>" --hot --quick --json --report "$T/report.html" >"$T/json" 2>"$T/err" ||
 		fail "exit status $?: $(cat "$T/err")"
+	[[ ! -s $T/err ]] || fail "it said: $(cat "$T/err")"
 	jq -e '.files == 51 and .directories == 2 and .mount == null and .rows.tree.hot.gain > 0 and
 		(.rows.list.hot.native.rounds_s | length) == 3 and .rows.stream.hot.mounted.median_s > 0 and
 		.stream_bytes == 9 * 1048576 and (.rows.tree | has("cold") | not) and
@@ -301,8 +303,8 @@ test_bench_cold() {
 	for before in {1..40}; do
 		head -c 20000 /dev/urandom >"$T/img/dir/file$before"
 	done
+	# Not on the disk yet, as what somebody has just unpacked.
 	head -c 9M /dev/urandom >"$T/img/large"
-	sync -f "$T/img"
 	cat >"$T/ask.py" <<-'END'
 		import os, pty, select, sys, time
 		answer, out, argv = sys.argv[1], sys.argv[2], sys.argv[3:]
@@ -350,6 +352,8 @@ test_bench_refusals() {
 	mkdir "$T/empty"
 	refuses 2 'no files' bench "$T/empty" --hot
 	refuses 1 'missing: DIR' bench
+	# Before anything is measured.
+	refuses 2 'No such file' bench "$T/<src>" --hot --report "$T/nowhere/report.html"
 	mkdir "$T/mnt"
 	od_mount "$T/<src>" "$T/mnt"
 	refuses 2 'is mounted by overdrive' bench "$T/mnt/dir" --hot
@@ -361,7 +365,7 @@ test_bench_refusals() {
 test_bench_ended() {
 	local pid status end
 	bench_setup
-	"$OVERDRIVECTL" bench "$T/<src>" --hot >"$T/out" 2>&1 </dev/null &
+	"$OVERDRIVECTL" bench "$T/<src>" --hot --report "$T/report.html" >"$T/out" 2>&1 </dev/null &
 	pid=$!
 	end=$((SECONDS + 60))
 	until grep -qF "$T/<src>" /proc/self/mountinfo || ! kill -0 "$pid" 2>/dev/null; do
@@ -373,6 +377,7 @@ test_bench_ended() {
 	wait "$pid" || status=$?
 	# It may have been faster.
 	[[ $status == 0 || $status == 130 ]] || fail "exit status $status: $(cat "$T/out")"
+	[[ $status == 0 || ! -e $T/report.html ]] || fail "an empty report is left"
 	bench_left_nothing
 }
 
