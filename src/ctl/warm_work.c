@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "ctl/warm.h"
+#include "probe/sysfile.h"
 #include "util/cleanup.h"
 #include "util/dirent.h"
 #include "util/why.h"
@@ -50,9 +52,13 @@ static struct path path_of(int fd)
 
 static void complain(struct warm_job *job, const char *dir, const char *name, int err)
 {
-	if (atomic_fetch_add(&job->counts.errors, 1) < SHOWN_ERRORS)
-		fprintf(stderr, "overdrivectl warm: %s%s%s: %s\n", dir, *dir && *name ? "/" : "", name,
-			why(-err));
+	char path[PATH_MAX];
+
+	if (atomic_fetch_add(&job->counts.errors, 1) >= SHOWN_ERRORS)
+		return;
+	snprintf(path, sizeof(path), "%s%s%s", dir, *dir && *name ? "/" : "", name);
+	sys_clean(path); /* a terminal would obey a name that somebody has made for it */
+	fprintf(stderr, "overdrivectl warm: %s: %s\n", path, why(-err));
 }
 
 /* What vanishes while a tree is walked is no failure; what was named and is not there is one. */

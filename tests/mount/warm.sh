@@ -167,11 +167,13 @@ test_user() {
 	requires setpriv
 	chmod 600 "$T/img/src/a/f3"
 	chmod 700 "$T/img/src/b/c"
+	mkdir -m 700 "$T/img/src/b/"$'\e[31mred'
 	local status=0
 	as_user "$OVERDRIVECTL" warm --json "$T/img/src" >"$T/out" 2>"$T/err" || status=$?
 	assert_eq "$status" 2 "exit status"
-	assert_eq "$(of '"\(.files) \(.errors)"')" "13 2" "$(cat "$T/out" "$T/err")"
-	assert_eq "$(grep -c 'Permission denied' "$T/err")" 2 "lines on stderr"
+	assert_eq "$(of '"\(.files) \(.errors)"')" "13 3" "$(cat "$T/out" "$T/err")"
+	assert_eq "$(grep -c 'Permission denied' "$T/err")" 3 "lines on stderr"
+	! grep -q $'\e' "$T/err" || fail "a name reaches the terminal as it is: $(cat -A "$T/err")"
 	grep -qF "$T/img/src/a/f3: " "$T/err" || fail "the file is not named: $(cat "$T/err")"
 }
 
