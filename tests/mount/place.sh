@@ -143,7 +143,7 @@ test_in_place_over_its_libraries() {
 		T=$1
 		# The copies of others' mounts here would keep their daemons alive.
 		awk '/ - fuse.overdrive / { print $5 }' /proc/self/mountinfo | tac |
-			while read -r mp; do umount -l "$(printf %b "${mp//\\/\\0}")"; done
+			while read -r mp; do umount -l "$(printf %b "${mp//\\/\\0}")" || :; done
 		newest() { pgrep -n -x overdrive --ns $$ --nslist mnt; } # of this namespace
 		"$OVERDRIVE" /usr </dev/null
 		ls /usr/bin >"$T/names"
@@ -163,16 +163,16 @@ test_in_place_over_its_libraries() {
 		kill -USR1 "$pid"
 		sleep 0.2
 		date
-		gone() {
+		exec {nap}<> <(:) # to wait without a program, which would lie in the mount
+		gone() { # PID [SIGNAL]
 			for i in {1..300}; do
-				kill -0 "$1" 2>/dev/null || return 0
-				sleep 0.2
+				kill "-${2-0}" "$1" 2>/dev/null || return 0
+				read -rt 0.2 -u "$nap" || :
 			done
 			return 1
 		}
 		# (umount is in /usr too, so it would itself keep the mount busy.)
-		kill -TERM "$pid"
-		gone "$pid"
+		gone "$pid" TERM
 		ls /usr/bin | cmp - "$T/names"
 		"$OVERDRIVE" /usr </dev/null
 		pid=$(newest)
