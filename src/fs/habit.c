@@ -13,7 +13,7 @@ static bool next_after_bare(struct habit *h, uint64_t now, bool followed)
 		/* Each entry had to be asked for: not so soon again. */
 		h->bare = false;
 		h->patience = h->patience < HABIT_PATIENCE ? h->patience * 2 : HABIT_PATIENCE;
-		h->silent_since = now;
+		h->told = now;
 		h->silent = 0;
 	} else if (h->silent >= h->patience && h->patience > 1) {
 		h->patience /= 2;
@@ -22,23 +22,35 @@ static bool next_after_bare(struct habit *h, uint64_t now, bool followed)
 	return h->bare;
 }
 
-bool habit_next(struct habit *h, uint64_t now, uint32_t asked)
+static bool next_after_full(struct habit *h, uint64_t now, bool followed)
 {
-	bool followed = asked && (uint64_t)asked * HABIT_SAMPLE * HABIT_FEW >= h->entries;
-
-	if (h->bare)
-		return next_after_bare(h, now, followed);
-	if (followed || !h->silent_since) {
-		h->silent_since = now;
+	if (followed || !h->told) {
+		h->told = now;
 		h->silent = 0;
 		return false;
 	}
-	h->silent++;
-	if (h->silent >= h->patience && now - h->silent_since >= HABIT_WAIT) {
+	/* Only if the kernel would have had to ask. */
+	h->silent += h->listed >= h->told + HABIT_WAIT;
+	if (h->silent >= h->patience) {
 		h->bare = true;
 		h->silent = 0;
 	}
 	return h->bare;
+}
+
+bool habit_next(struct habit *h, uint64_t now, uint32_t asked)
+{
+	bool followed = asked && (uint64_t)asked * HABIT_SAMPLE * HABIT_FEW >= h->entries;
+	bool bare = h->bare ? next_after_bare(h, now, followed) : next_after_full(h, now, followed);
+
+	h->begun = now;
+	h->listed = 0;
+	return bare;
+}
+
+void habit_listed(struct habit *h)
+{
+	h->listed = h->begun;
 }
 
 bool habit_samples(const char *name)

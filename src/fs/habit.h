@@ -20,14 +20,17 @@
 /* Part of the sample that must be asked for. A look-up costs about three times what an entry's
  * attributes cost in a listing, so a quarter would do; it is easier to see a bit less. */
 #define HABIT_FEW 8u
-/* ns: what the kernel was told earlier (1 s) must have expired before silence says anything. */
+/* ns: what the kernel was told earlier (1 s) must have expired before a listing, or silence after it
+ * says nothing. */
 #define HABIT_WAIT 1250000000ull
 #define HABIT_PATIENCE 64u
 
 struct habit {
-	uint64_t silent_since; /* the sample goes bare and nobody has asked for it; 0: not yet */
-	uint32_t entries;      /* at least */
-	uint32_t silent;       /* listings since then, or bare ones in a row */
+	uint64_t told;	  /* the kernel may have been told of the sample until then; 0: not yet listed */
+	uint64_t begun;	  /* the last listing */
+	uint64_t listed;  /* the same once it was read to its end; else 0 */
+	uint32_t entries; /* at least */
+	uint32_t silent;  /* listings that nobody asked anything after, or bare ones in a row */
 	uint32_t patience;     /* of them before the next is bare */
 	bool bare;
 };
@@ -36,5 +39,7 @@ void habit_init(struct habit *habit, uint32_t entries);
 /* Before a listing: asked = entries of the sample that were looked up since the one before. True:
  * nobody wants attributes. */
 bool habit_next(struct habit *habit, uint64_t now, uint32_t asked);
+/* The listing has come to its end: what is asked from here on is asked after it. */
+void habit_listed(struct habit *habit);
 /* Whether this name is of the sample. */
 bool habit_samples(const char *name);

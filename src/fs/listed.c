@@ -183,6 +183,7 @@ void listed_entries(struct fs *fs, const struct openfile *of, uint32_t entries)
 	if (atomic_load(&s->nodeid) == of->nodeid) {
 		if (s->habit.entries < entries)
 			s->habit.entries = entries;
+		habit_listed(&s->habit);
 	} else if (!s->open) {
 		habit_init(&s->habit, entries);
 		s->keeps = false;
