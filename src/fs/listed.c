@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/listed.h"
 
-#include <linux/magic.h>
 #include <pthread.h>
 #include <sys/statvfs.h>
 
@@ -66,15 +65,6 @@ static struct slot *find(struct listed *l, uint64_t nodeid)
 	struct slot *s = place(l, nodeid);
 
 	return atomic_load_explicit(&s->nodeid, memory_order_relaxed) == nodeid ? s : NULL;
-}
-
-/* A local filesystem: the times of its directories tell each change, by a clock that is ours. */
-static bool tells_changes(const struct fs *fs)
-{
-	unsigned long type = fs->tree.source.filesystem;
-
-	return type == EXT4_SUPER_MAGIC || type == XFS_SUPER_MAGIC || type == BTRFS_SUPER_MAGIC ||
-	       type == TMPFS_MAGIC;
 }
 
 enum atime { ATIME_NEVER, ATIME_SELDOM, ATIME_ALWAYS };
@@ -176,7 +166,7 @@ void listed_entries(struct fs *fs, const struct openfile *of, uint32_t entries)
 	struct listed *l = fs->listed;
 	struct slot *s;
 
-	if (entries < HABIT_BIG || !tells_changes(fs))
+	if (entries < HABIT_BIG || !fs->tree.source.ordinary)
 		return;
 	pthread_mutex_lock(&l->lock);
 	s = place(l, of->nodeid);

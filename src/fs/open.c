@@ -62,8 +62,9 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 		openfile_close(fs->tree.openfiles, fi->fh);
 		return id;
 	}
-	fi->noflush = !of->writer;
 	fi->backing_id = id;
+	/* What FUSE's page cache holds is written back by the flush. */
+	fi->noflush = !of->writer || (of->way == WAY_KERNEL && fs->tree.source.ordinary);
 	if (of->way == WAY_DIRECT) {
 		direct_attach(fs, of, *fd);
 		fi->direct_io = 1;

@@ -26,6 +26,8 @@ struct source {
 	bool by_handle;  /* objects are reopened by file handle */
 	unsigned long flags; /* ST_* of SOURCE's own mount */
 	unsigned long filesystem; /* f_type */
+	bool ordinary; /* ext4, xfs, btrfs, tmpfs: a close has nothing to report there, and the times of
+			* directories tell each change, by a clock that is ours */
 	bool breaks_links; /* overlayfs that copies up, without an index: see identity_by_place() */
 };
 
