@@ -232,19 +232,21 @@ int creds_grouped(struct creds *c, uid_t uid, gid_t gid, pid_t pid)
 
 	if (!c->switching)
 		return 0;
-	creds_rest(c); /* reading the status of any task needs no more than that */
 	/* pid is 0 for a caller outside our pid namespace: his groups are unknown, so he has none.
 	 * Root's are of no weight. */
-	if (pid && uid) {
-		list = malloc(MAX_GROUPS * sizeof(*list));
-		if (!list)
-			return -ENOMEM;
-		set_effective(c, CAPS_RESTING | CAP(SYS_PTRACE));
-		count = read_groups(c->proc, pid, list, MAX_GROUPS);
-		set_effective(c, CAPS_RESTING);
-		if (count < 0)
-			return count;
+	if (!pid || !uid) {
+		creds_caller(c, uid, gid);
+		return 0;
 	}
+	creds_rest(c); /* reading the status of any task needs no more than that */
+	list = malloc(MAX_GROUPS * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	set_effective(c, CAPS_RESTING | CAP(SYS_PTRACE));
+	count = read_groups(c->proc, pid, list, MAX_GROUPS);
+	set_effective(c, CAPS_RESTING);
+	if (count < 0)
+		return count;
 	creds_caller(c, uid, gid);
 	if (count && syscall(SYS_setgroups, (size_t)count, list) < 0)
 		return -errno;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/fs.h"
 
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -107,7 +108,9 @@ int fs_reach(struct fs *fs, struct node *node, struct fd_lease *lease)
 int fs_lookup(struct fs *fs, struct node *parent, int directory, const char *name,
 	      struct child *child)
 {
-	int err = tree_lookup(&fs->tree, parent, directory, name, false, child);
+	/* Nothing waits on tmpfs, where the kernel remembers no name that is absent. */
+	bool wait = fs->tree.source.filesystem == TMPFS_MAGIC;
+	int err = tree_lookup(&fs->tree, parent, directory, name, wait, child);
 
 	child->waited = err == -EAGAIN;
 	if (err != -EAGAIN)
