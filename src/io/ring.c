@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * io_uring. One thread fills the ring, waits in it and calls `done`. Callers leave their requests
- * on a list and wake it, if it sleeps, by an eventfd that the ring polls. They don't submit
+ * in its inbox, and the ring polls the eventfd by which they wake it. They don't submit
  * themselves: the kernel completes a request on the thread that submitted it, so that two threads
  * would have to wake for each; and it cancels what a thread has in flight when that thread exits.
  *
@@ -9,7 +9,7 @@
  * IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN, but otherwise a thread in `done` that returns a
  * buffer and one that waits for its chunk to be registered could wait for each other.
  */
-#include "io/request.h"
+#include "io/inbox.h"
 
 #include <liburing.h>
 #include <poll.h>
@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "util/cleanup.h"
 #include "util/log.h"
 
 #define DEPTH_MAX  4096u
@@ -38,20 +37,12 @@ enum { KEY_WAKE = 1, KEY_CANCEL };
 /* io_private.flags */
 enum { ASYNC = 1, CANCEL_SENT = 2 };
 
-enum sleep { AWAKE, ASLEEP_FULL /* to be woken for cancellations only */, ASLEEP };
-
 struct io_backend {
 	struct io_uring uring; /* the thread's, but for registering */
 	struct io_tally tally;
 	unsigned depth;
-	int wake_fd;
 	pthread_t thread;
-
-	pthread_mutex_t lock; /* of this paragraph; never held over a system call */
-	struct io_queue waiting;
-	enum sleep sleep;
-	bool cancels; /* some request in flight has its `cancelled` set */
-	bool closing;
+	struct inbox inbox;
 
 	/* The thread's own: requests it holds are in one of the two queues. */
 	struct io_queue ready, running; /* to go into the ring; in it */
@@ -101,7 +92,7 @@ static void prepare(struct io_backend *b, struct io_uring_sqe *sqe, struct io_re
 
 /*
  * An edge-triggered poll: the eventfd is not read while it is armed. To be called before
- * take_waiting() lets others know that the thread sleeps: what is read here wakes nobody.
+ * inbox_take() lets others know that the thread sleeps: what is read here wakes nobody.
  */
 static void arm_wake(struct io_backend *b)
 {
@@ -110,8 +101,8 @@ static void arm_wake(struct io_backend *b)
 
 	if (!sqe)
 		return;
-	eventfd_read(b->wake_fd, &old);
-	io_uring_prep_poll_multishot(sqe, b->wake_fd, POLLIN);
+	eventfd_read(b->inbox.wake_fd, &old);
+	io_uring_prep_poll_multishot(sqe, b->inbox.wake_fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, KEY_WAKE);
 	b->wake_armed = true;
 }
@@ -134,33 +125,6 @@ static void send_cancels(struct io_backend *b)
 		io_uring_sqe_set_data64(sqe, KEY_CANCEL);
 		r->private.flags |= CANCEL_SENT;
 	}
-}
-
-/*
- * Takes over as many waiting requests as depth allows, and says whether the thread is about to
- * sleep. Returns true when it may end instead.
- */
-static bool take_waiting(struct io_backend *b, bool sleep)
-{
-	struct io_request *request;
-	bool ended;
-
-	pthread_mutex_lock(&b->lock);
-	while (b->held < b->depth && (request = io_queue_pop(&b->waiting))) {
-		request->private.waiting = false;
-		io_queue_push(&b->ready, request);
-		b->held++;
-	}
-	if (b->cancels)
-		b->cancels_left = true;
-	b->cancels = false;
-	if (!sleep)
-		b->sleep = AWAKE;
-	else
-		b->sleep = b->held < b->depth ? ASLEEP : ASLEEP_FULL;
-	ended = b->closing && !b->held;
-	pthread_mutex_unlock(&b->lock);
-	return ended;
 }
 
 static void fill_ring(struct io_backend *b)
@@ -230,6 +194,7 @@ static void *ring_thread(void *argument)
 {
 	struct io_backend *b = argument;
 	struct io_queue finished = { 0 };
+	struct inbox_news news;
 	bool registered = io_uring_register_ring_fd(&b->uring) == 1; /* saves a look-up per call */
 
 	pthread_setname_np(pthread_self(), "od-ring");
@@ -237,8 +202,10 @@ static void *ring_thread(void *argument)
 		reap(b, &finished);
 		if (!b->wake_armed)
 			arm_wake(b);
-		if (take_waiting(b, !finished.head) && !finished.head)
+		news = inbox_take(&b->inbox, !finished.head, &b->ready, &b->held, b->depth);
+		if (news.ended && !finished.head)
 			break;
+		b->cancels_left |= news.cancels;
 		fill_ring(b);
 		if (!finished.head) {
 			enter_ring(b, 1);
@@ -254,47 +221,14 @@ static void *ring_thread(void *argument)
 	return NULL;
 }
 
-static void wake(struct io_backend *b)
-{
-	eventfd_write(b->wake_fd, 1);
-}
-
 static void ring_submit(struct io_backend *b, struct io_request **requests, unsigned count)
 {
-	struct io_queue refused = { 0 };
-	bool asleep;
-
-	pthread_mutex_lock(&b->lock);
-	io_accept(&b->tally, &b->waiting, &refused, requests, count);
-	asleep = b->sleep == ASLEEP && b->waiting.head;
-	if (asleep)
-		b->sleep = AWAKE;
-	pthread_mutex_unlock(&b->lock);
-	if (asleep)
-		wake(b);
-	io_finish_all(&b->tally, &refused);
+	inbox_submit(&b->inbox, requests, count);
 }
 
 static void ring_cancel(struct io_backend *b, struct io_request *request)
 {
-	bool waited, asleep;
-
-	pthread_mutex_lock(&b->lock);
-	waited = request->private.waiting;
-	asleep = !waited && b->sleep != AWAKE;
-	if (waited) {
-		io_queue_remove(&b->waiting, request);
-		request->private.waiting = false;
-	} else {
-		atomic_store_explicit(&request->private.cancelled, true, memory_order_relaxed);
-		b->cancels = true;
-		b->sleep = AWAKE;
-	}
-	pthread_mutex_unlock(&b->lock);
-	if (asleep)
-		wake(b);
-	if (waited)
-		io_finish(&b->tally, request, -ECANCELED);
+	inbox_cancel(&b->inbox, request);
 }
 
 static int register_chunk(struct io_backend *b, uint32_t chunk, void *data, size_t size)
@@ -375,8 +309,7 @@ static void unobserve_pool(struct io_backend *b)
 
 static void ring_free(struct io_backend *b)
 {
-	pthread_mutex_destroy(&b->lock);
-	cleanup_close(&b->wake_fd);
+	inbox_deinit(&b->inbox);
 	free(b);
 }
 
@@ -396,9 +329,12 @@ static int ring_open(struct io_backend **backend, const struct io_limits *limits
 	b->depth = limits->depth < DEPTH_MAX ? limits->depth : DEPTH_MAX;
 	b->pool = limits->pool;
 	b->chunks = chunks;
-	pthread_mutex_init(&b->lock, NULL);
-	b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = b->wake_fd < 0 ? -errno : set_up(&b->uring, b->depth + SPARE);
+	err = inbox_init(&b->inbox, &b->tally);
+	if (err) {
+		free(b);
+		return err;
+	}
+	err = set_up(&b->uring, b->depth + SPARE);
 	if (err) {
 		ring_free(b);
 		return err;
@@ -418,10 +354,7 @@ static int ring_open(struct io_backend **backend, const struct io_limits *limits
 
 static void ring_close(struct io_backend *b)
 {
-	pthread_mutex_lock(&b->lock);
-	b->closing = true;
-	pthread_mutex_unlock(&b->lock);
-	wake(b);
+	inbox_close(&b->inbox);
 	pthread_join(b->thread, NULL);
 	unobserve_pool(b);
 	io_uring_queue_exit(&b->uring);
