@@ -120,6 +120,78 @@ test_opens_mixed() {
 	od_umount "$T/mnt"
 }
 
+# What is remembered of files that somebody writes: at each step as SOURCE has it.
+test_attributes_of_writers() {
+	setup
+	python3 - "$T/mnt" "$T/img/src" <<-'END'
+		import mmap, os, random, sys
+		mount, source = sys.argv[1:]
+		random.seed(11)
+		names = [f"f{i}" for i in range(4)]
+		held = []  # [fd, name, map or None]
+		flags = (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_RDWR | os.O_TRUNC)
+
+		def seen(st):
+		    return st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_mode, st.st_nlink
+
+		def same(n, fd, step):
+		    try:
+		        true = os.stat(f"{source}/{n}")
+		    except FileNotFoundError:
+		        return
+		    shown = os.fstat(fd) if fd is not None else os.stat(f"{mount}/{n}")
+		    assert seen(shown) == seen(true), (step, n, fd, seen(shown), seen(true))
+
+		def close(entry):
+		    if entry[2]:
+		        entry[2].close()
+		    os.close(entry[0])
+
+		for step in range(4000):
+		    n = random.choice(names)
+		    what = random.random()
+		    entry = random.choice(held) if held else None
+		    if what < 0.2 and len(held) < 8:
+		        fd = os.open(f"{mount}/{n}", random.choice(flags) | os.O_CREAT, 0o666)
+		        held.append([fd, n, None])
+		        same(n, fd, step)
+		        if random.random() < 0.5:
+		            os.ftruncate(fd, 8192)
+		    elif what < 0.3:
+		        for e in [e for e in held if e[1] == n]:
+		            close(e)
+		        held = [e for e in held if e[1] != n]
+		        if os.path.exists(f"{source}/{n}"):
+		            os.unlink(f"{mount}/{n}")
+		    elif what < 0.35 and os.path.exists(f"{source}/{n}"):
+		        os.chmod(f"{mount}/{n}", random.choice((0o644, 0o4755, 0o2755, 0o600)))
+		        same(n, None, step)
+		    elif entry and what < 0.5:
+		        os.pwrite(entry[0], os.urandom(random.randrange(1, 300)), random.randrange(8192))
+		    elif entry and what < 0.55:
+		        os.ftruncate(entry[0], random.randrange(8192))
+		    elif entry and what < 0.6:
+		        os.posix_fallocate(entry[0], 0, random.randrange(1, 8192))
+		    elif entry and what < 0.7:
+		        try:
+		            if not entry[2]:
+		                entry[2] = mmap.mmap(entry[0], 4096)
+		        except (PermissionError, ValueError):
+		            pass  # opened only to be written, or empty
+		    elif entry and entry[2] and what < 0.85:
+		        if os.fstat(entry[0]).st_size >= 4096:
+		            entry[2][0:16] = os.urandom(16)
+		            if random.random() < 0.3:
+		                entry[2].flush()
+		    elif entry and what < 0.9:
+		        held.remove(entry)
+		        close(entry)
+		    if entry and entry in held:
+		        same(entry[1], random.choice((entry[0], None)), step)
+	END
+	od_umount "$T/mnt"
+}
+
 # A file that becomes setuid keeps the bit when root writes it, and loses it when others do.
 test_setuid() {
 	local where
