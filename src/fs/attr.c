@@ -60,7 +60,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_f
 	}
 	fill_stat(fs, &stx, &st);
 	stx.stx_ino = st.st_ino;
-	fuse_reply_statx(req, 0, &stx, attr_timeout(fs, fs_node(fs, ino), st.st_mode));
+	fuse_reply_statx(req, 0, &stx, attr_timeout(fs, fs_node(fs, ino)));
 }
 
 static int change_mode(fuse_req_t req, struct fs *fs, int fd, mode_t mode)

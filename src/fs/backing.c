@@ -183,7 +183,6 @@ static int attach(struct fs *fs, struct node *node, struct openfile *of, int fd,
 		revalidate_add(fs, node);
 	oi->opens++;
 	oi->writers += of->writer;
-	oi->mappers += of->mapper;
 	of->way = oi->way;
 	of->large = oi->large;
 	of->failures = oi->failures;
@@ -221,7 +220,6 @@ void backing_detach(struct fs *fs, struct node *node, struct openfile *of)
 	node_lock(fs->tree.nodes, node);
 	node->open->opens--;
 	node->open->writers -= of->writer;
-	node->open->mappers -= of->mapper;
 	if (of->way == WAY_CACHED && of->writer && !node->open->writers)
 		revalidate_after_writers(node, of->fd);
 	id = left(fs, node);

@@ -39,8 +39,7 @@ static int open_existing(fuse_req_t req, int directory, const char *name, int fl
 	return fd;
 }
 
-static int create_or_open(fuse_req_t req, int directory, const char *name, mode_t mode, int flags,
-			  bool *created)
+static int create_or_open(fuse_req_t req, int directory, const char *name, mode_t mode, int flags)
 {
 	int fd;
 
@@ -48,20 +47,15 @@ static int create_or_open(fuse_req_t req, int directory, const char *name, mode_
 	if (!fd)
 		fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_EXCL |
 				     O_CLOEXEC, mode & 07777));
-	*created = fd >= 0;
 	if (fd == -EEXIST && !(flags & O_EXCL))
 		fd = open_existing(req, directory, name, flags);
 	fs_rest();
 	return fd;
 }
 
-/*
- * Replies with a node for what fd has open, and with the open file. Takes *fd over. One that is new
- * can't be changed through mmap before something else has given it a size, of which the kernel
- * knows: its attributes can be trusted, though it is open for writing.
- */
+/* Replies with a node for what fd has open, and with the open file. Takes *fd over. */
 static void reply_created(fuse_req_t req, struct fs *fs, struct node *parent, const char *name,
-			  int *fd, bool created, struct fuse_file_info *fi)
+			  int *fd, struct fuse_file_info *fi)
 {
 	struct fuse_entry_param entry;
 	struct child child;
@@ -83,8 +77,6 @@ static void reply_created(fuse_req_t req, struct fs *fs, struct node *parent, co
 		return;
 	}
 	fill_entry(fs, &child, &entry);
-	if (created && !(child.stx.stx_mode & (S_ISUID | S_ISGID)))
-		entry.attr_timeout = fs->attr_timeout;
 	if (fuse_reply_create(req, &entry, fi) != 0) { /* the caller was killed meanwhile */
 		open_undo(fs, child.node->id, fi->fh);
 		node_forget(fs->tree.nodes, child.node, 1);
@@ -98,7 +90,6 @@ void op_create(fuse_req_t req, fuse_ino_t parent_ino, const char *name, mode_t m
 	struct node *parent = fs_node(fs, parent_ino);
 	autoclose int fd = -1;
 	struct fd_lease lease;
-	bool created = false;
 	int err;
 
 	worker_might_block(worker_self());
@@ -106,14 +97,14 @@ void op_create(fuse_req_t req, fuse_ino_t parent_ino, const char *name, mode_t m
 	if (!err)
 		err = fs_reach(fs, parent, &lease);
 	if (!err) {
-		fd = create_or_open(req, lease.fd, name, mode, fi->flags, &created);
+		fd = create_or_open(req, lease.fd, name, mode, fi->flags);
 		tree_return(&fs->tree, &lease);
 		err = fd < 0 ? fd : 0;
 	}
 	if (err)
 		reply_err(req, err);
 	else
-		reply_created(req, fs, parent, name, &fd, created, fi);
+		reply_created(req, fs, parent, name, &fd, fi);
 }
 
 void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_file_info *fi)
@@ -146,5 +137,5 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_
 	if (err)
 		reply_err(req, err);
 	else
-		reply_created(req, fs, NULL, "", &fd, true, fi);
+		reply_created(req, fs, NULL, "", &fd, fi);
 }

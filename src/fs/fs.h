@@ -76,8 +76,8 @@ void reply_buf(fuse_req_t req, const void *data, size_t size);
 /* What a child looks like in FUSE's form. */
 void fill_entry(struct fs *fs, const struct child *child, struct fuse_entry_param *entry);
 void fill_stat(const struct fs *fs, const struct statx *stx, struct stat *st);
-/* Seconds for which the kernel may trust the attributes: none while they may change unseen by it. */
-double attr_timeout(struct fs *fs, struct node *node, mode_t mode);
+/* Seconds for which the kernel may trust the attributes: none while somebody may write. */
+double attr_timeout(struct fs *fs, struct node *node);
 
 /*
  * tree_reach() and tree_lookup() as handlers use them: from memory if possible; otherwise another

@@ -57,7 +57,6 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 		return -ENOMEM;
 	of->flags = fi->flags;
 	of->writer = flags_write(fi->flags);
-	of->mapper = of->writer && (fi->flags & O_ACCMODE) != O_WRONLY;
 	id = backing_attach(fs, node, of, *fd, real);
 	if (id < 0) {
 		openfile_close(fs->tree.openfiles, fi->fh);

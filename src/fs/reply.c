@@ -50,19 +50,14 @@ void fill_stat(const struct fs *fs, const struct statx *stx, struct stat *st)
 	};
 }
 
-/*
- * The kernel sees each write and asks for the size and the times anew. What it does not see is a
- * store through mmap; and that a write has cleared setuid, which an exec would go by.
- */
-double attr_timeout(struct fs *fs, struct node *node, mode_t mode)
+double attr_timeout(struct fs *fs, struct node *node)
 {
-	bool unseen;
+	bool written;
 
 	node_lock(fs->tree.nodes, node);
-	unseen = node->open && (node->open->mappers ||
-				(node->open->writers && (mode & (S_ISUID | S_ISGID))));
+	written = node->open && node->open->writers;
 	node_unlock(fs->tree.nodes, node);
-	return unseen ? 0 : fs->attr_timeout;
+	return written ? 0 : fs->attr_timeout;
 }
 
 void reply_attr(fuse_req_t req, struct fs *fs, struct node *node, const struct statx *stx)
@@ -70,7 +65,7 @@ void reply_attr(fuse_req_t req, struct fs *fs, struct node *node, const struct s
 	struct stat st;
 
 	fill_stat(fs, stx, &st);
-	fuse_reply_attr(req, &st, attr_timeout(fs, node, st.st_mode));
+	fuse_reply_attr(req, &st, attr_timeout(fs, node));
 }
 
 void fill_entry(struct fs *fs, const struct child *child, struct fuse_entry_param *e)
@@ -78,7 +73,7 @@ void fill_entry(struct fs *fs, const struct child *child, struct fuse_entry_para
 	/* No two nodes ever have the same nodeid, so FUSE's generation says nothing. */
 	*e = (struct fuse_entry_param){
 		.ino = child->node->id,
-		.attr_timeout = attr_timeout(fs, child->node, child->stx.stx_mode),
+		.attr_timeout = attr_timeout(fs, child->node),
 		.entry_timeout = fs->entry_timeout,
 	};
 	fill_stat(fs, &child->stx, &e->attr);

@@ -22,7 +22,6 @@ enum way {
 struct open_inode {
 	uint32_t opens;   /* openfiles */
 	uint32_t writers; /* those of them that may write */
-	uint32_t mappers; /* those of them that may also store through mmap, which needs reading */
 	uint32_t failures; /* failed writes that an fsync has reported (op_fsync) */
 	int failure;       /* the last of them, -errno */
 	enum way way;
@@ -58,7 +57,6 @@ struct openfile {
 	bool direct_writes; /* `direct` is open for writing too */
 	uint8_t kept; /* descriptors that count against the table's limit */
 	bool writer;
-	bool mapper;
 	bool large; /* as its inode's */
 	enum way way;
 	uint32_t failures; /* those of its inode that it knows of, or that were before it */
