@@ -109,7 +109,7 @@ int backing_release(struct node *node)
 	id = oi->backing_id;
 	oi->backing_id = 0;
 	oi->way = WAY_NONE;
-	if (oi->pin < 0 && !oi->listed && !oi->doomed) {
+	if (open_inode_unused(oi)) {
 		open_inode_free(oi);
 		node->open = NULL;
 	}

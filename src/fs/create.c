@@ -9,9 +9,9 @@
  * The kernel took the name for absent, but it is there: made by somebody else a moment ago, or
  * behind the mount's back. Nobody has checked the caller's access to it, so SOURCE has to, with
  * nothing but his own identity. What is not a regular file is left to a fresh look-up (ESTALE
- * makes the kernel do one): opening a fifo or a device here would be wrong.
+ * makes the kernel do one): opening a fifo or a device here would be wrong. -ENOENT: it is gone.
  */
-static int open_existing(fuse_req_t req, int directory, const char *name, int flags)
+static int open_existing(fuse_req_t req, int directory, const char *name, mode_t mode, int flags)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct creds *creds = &worker_self()->creds;
@@ -19,18 +19,21 @@ static int open_existing(fuse_req_t req, int directory, const char *name, int fl
 	int fd, err;
 
 	fs_rest();
-	if (fstatat(directory, name, &before, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(before.st_mode))
+	if (fstatat(directory, name, &before, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISREG(before.st_mode))
 		return -ESTALE;
 	err = creds_strict(creds, ctx->uid, ctx->gid, ctx->pid);
 	if (err)
 		return err;
-	/* Should it be a fifo by now, nobody is to wait for its other end. */
+	/* Should it be a fifo by now, nobody is to wait for its other end. Should it be gone, or
+	 * another file, then that is what this open finds, as it would natively. */
 	fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_NOFOLLOW |
-			     O_NONBLOCK | O_CLOEXEC, 0));
+			     O_NONBLOCK | O_CLOEXEC, mode & 07777));
 	fs_rest();
 	if (fd == -EAGAIN || fd == -ENXIO) /* a lease to be waited for, or a fifo */
 		return -ESTALE;
-	if (fd >= 0 && (fstat(fd, &after) < 0 || after.st_ino != before.st_ino)) {
+	if (fd >= 0 && (fstat(fd, &after) < 0 || !S_ISREG(after.st_mode))) {
 		close(fd);
 		return -ESTALE;
 	}
@@ -39,18 +42,31 @@ static int open_existing(fuse_req_t req, int directory, const char *name, int fl
 	return fd;
 }
 
-static int create_or_open(fuse_req_t req, int directory, const char *name, mode_t mode, int flags)
+static int create_new(fuse_req_t req, int directory, const char *name, mode_t mode, int flags)
 {
-	int fd;
+	int fd = fs_as_maker(req, mode);
 
-	fd = fs_as_maker(req, mode);
 	if (!fd)
 		fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_EXCL |
 				     O_CLOEXEC, mode & 07777));
-	if (fd == -EEXIST && !(flags & O_EXCL))
-		fd = open_existing(req, directory, name, flags);
 	fs_rest();
 	return fd;
+}
+
+/* Each time it is seen but gone again, somebody else has made and deleted it meanwhile. */
+#define CREATE_TRIES 100
+
+static int create_or_open(fuse_req_t req, int directory, const char *name, mode_t mode, int flags)
+{
+	int fd = -ENOENT;
+
+	for (int i = 0; fd == -ENOENT && i < CREATE_TRIES; i++) {
+		fd = create_new(req, directory, name, mode, flags);
+		if (fd != -EEXIST || (flags & O_EXCL))
+			return fd;
+		fd = open_existing(req, directory, name, mode, flags);
+	}
+	return fd == -ENOENT ? -ESTALE : fd;
 }
 
 /* Replies with a node for what fd has open, and with the open file. Takes *fd over. */

@@ -19,8 +19,10 @@ static void close_dir(struct fs *fs, uint64_t fh)
 {
 	struct openfile *of = openfile_get(fs->tree.openfiles, fh);
 
-	if (of)
+	if (of) {
 		listed_close(fs, of);
+		tree_unhold(&fs->tree, fs_node(fs, of->nodeid));
+	}
 	openfile_close(fs->tree.openfiles, fh);
 }
 
@@ -55,6 +57,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	openfile_keep(fs->tree.openfiles, of, fd);
+	tree_hold(&fs->tree, fs_node(fs, ino), fd);
 	walking_listed(req, fs, fs_node(fs, ino), fd);
 	listed_open(fs, of, fi);
 	if (fuse_reply_open(req, fi) != 0)

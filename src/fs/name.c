@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Operations on names: what is made, linked, renamed and deleted. */
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
 
@@ -51,17 +52,45 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_readlink(req, target);
 }
 
-/* Replies with the object that was just made under this name. */
-static void reply_made(fuse_req_t req, struct parent *p, const char *name, int err)
+/*
+ * What was made has lost its name already, to somebody who works on SOURCE itself: it was made all
+ * the same. The answer names an object that leads nowhere and is trusted for no time, so that the
+ * next who comes by looks the name up.
+ */
+static void reply_lost(fuse_req_t req, struct fs *fs, mode_t mode)
 {
+	struct fuse_entry_param e = {.attr = {.st_mode = mode}};
+	struct node *node = tree_lost(&fs->tree, mode);
+
+	if (!node) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	e.ino = e.attr.st_ino = node->id;
+	if (fuse_reply_entry(req, &e) != 0)
+		node_forget(fs->tree.nodes, node, 1);
+}
+
+/* Replies with the object of this type that was just made under this name. */
+static void reply_made(fuse_req_t req, struct parent *p, const char *name, mode_t mode, int err)
+{
+	bool lost = false;
 	struct child child;
 
 	fs_rest();
-	if (!err)
-		err = fs_lookup(p->fs, p->node, p->lease.fd, name, &child);
+	if (!err) {
+		lost = fs_lookup(p->fs, p->node, p->lease.fd, name, &child) != 0;
+		if (!lost && (child.stx.stx_mode & S_IFMT) != (mode & S_IFMT)) {
+			close(child.fd);
+			node_forget(p->fs->tree.nodes, child.node, 1);
+			lost = true;
+		}
+	}
 	parent_return(p);
 	if (err)
 		reply_err(req, err);
+	else if (lost)
+		reply_lost(req, p->fs, mode);
 	else
 		reply_child(req, p->fs, &child);
 }
@@ -75,7 +104,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		err = fs_as_maker(req, mode);
 	if (!err)
 		err = or_errno(mknodat(p.lease.fd, name, mode, rdev));
-	reply_made(req, &p, name, err);
+	reply_made(req, &p, name, mode & S_IFMT ? mode : mode | S_IFREG, err);
 }
 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -86,7 +115,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	fs_as_caller(req);
 	if (!err)
 		err = or_errno(mkdirat(p.lease.fd, name, mode));
-	reply_made(req, &p, name, err);
+	reply_made(req, &p, name, S_IFDIR | (mode & 07777), err);
 }
 
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -97,7 +126,23 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	fs_as_caller(req);
 	if (!err)
 		err = or_errno(symlinkat(target, p.lease.fd, name));
-	reply_made(req, &p, name, err);
+	reply_made(req, &p, name, S_IFLNK | 0777, err);
+}
+
+/* The file itself, which the new name may have lost again meanwhile. */
+static void reply_linked(fuse_req_t req, struct parent *p, const char *name, int fd)
+{
+	struct child child;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int err = copy < 0 ? -errno : tree_adopt(&p->fs->tree, p->node, name, copy, &child);
+
+	if (!err) {
+		reply_child(req, p->fs, &child);
+		return;
+	}
+	if (copy >= 0)
+		close(copy);
+	reply_err(req, err);
 }
 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
@@ -117,10 +162,14 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 					      AT_SYMLINK_FOLLOW));
 	}
 	fs_rest();
-	if (!err)
+	if (!err) {
 		tree_copied_up(&p.fs->tree, fs_node(p.fs, ino), lease.fd);
+		reply_linked(req, &p, name, lease.fd);
+	} else {
+		reply_err(req, err);
+	}
 	tree_return(&p.fs->tree, &lease);
-	reply_made(req, &p, name, err);
+	parent_return(&p);
 }
 
 /* What a name meant before it is taken away. */

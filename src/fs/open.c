@@ -55,10 +55,15 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 
 	if (!of)
 		return -ENOMEM;
+	if (!tree_hold(&fs->tree, node, *fd)) {
+		openfile_close(fs->tree.openfiles, fi->fh);
+		return -EBADF;
+	}
 	of->flags = fi->flags;
 	of->writer = flags_write(fi->flags);
 	id = backing_attach(fs, node, of, *fd, real);
 	if (id < 0) {
+		tree_unhold(&fs->tree, node);
 		openfile_close(fs->tree.openfiles, fi->fh);
 		return id;
 	}
@@ -94,6 +99,7 @@ void open_undo(struct fs *fs, fuse_ino_t ino, uint64_t fh)
 		return;
 	direct_detach(of);
 	backing_detach(fs, node, of);
+	tree_unhold(&fs->tree, node);
 	openfile_close(fs->tree.openfiles, fh);
 }
 

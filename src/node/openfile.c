@@ -22,7 +22,7 @@ struct open_inode *open_inode_new(void)
 	struct open_inode *open = calloc(1, sizeof(*open));
 
 	if (open)
-		open->pin = -1;
+		open->pin = open->held = -1;
 	return open;
 }
 
@@ -32,6 +32,8 @@ void open_inode_free(struct open_inode *open)
 		return;
 	if (open->pin >= 0)
 		close(open->pin);
+	if (open->held >= 0)
+		close(open->held);
 	free(open);
 }
 
@@ -117,6 +119,14 @@ bool openfile_pin(struct openfile_table *t)
 		return false;
 	if (t)
 		atomic_fetch_add_explicit(&t->kept, 1, memory_order_relaxed);
+	return true;
+}
+
+bool openfile_spare(struct openfile_table *t)
+{
+	if (atomic_load_explicit(&t->kept, memory_order_relaxed) >= t->limit / 2)
+		return false;
+	atomic_fetch_add_explicit(&t->kept, 1, memory_order_relaxed);
 	return true;
 }
 

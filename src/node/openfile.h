@@ -32,7 +32,16 @@ struct open_inode {
 	bool doomed;      /* deleted: nothing is to be kept of it */
 	bool large;       /* worth watching for a pattern, when it was registered */
 	int pin;        /* O_PATH descriptor of a deleted object that is still in use, or -1 */
+	uint32_t holders; /* opens, where no handle leads to the object (tree_hold()) */
+	int held;	  /* its O_PATH descriptor meanwhile, or -1 */
 };
+
+/* Nobody needs it any more. */
+static inline bool open_inode_unused(const struct open_inode *open)
+{
+	return !open->opens && !open->backing_id && !open->holders && open->pin < 0 &&
+	       !open->listed && !open->doomed;
+}
 
 /* FUSE's page cache may hold some of its data. */
 static inline bool open_inode_cached(const struct open_inode *open)
@@ -40,9 +49,9 @@ static inline bool open_inode_cached(const struct open_inode *open)
 	return open->way == WAY_CACHED || (open->way == WAY_DIRECT && !open->backing_id);
 }
 
-/* With no opens and no pin; NULL without memory. */
+/* With no opens, no pin and nothing held; NULL without memory. */
 struct open_inode *open_inode_new(void);
-/* Closes the pin; accepts NULL. A backing id must have been closed before. */
+/* Closes the pin and what is held; accepts NULL. A backing id must have been closed before. */
 void open_inode_free(struct open_inode *open);
 
 struct dirstream;
@@ -89,6 +98,8 @@ int openfile_room(struct openfile_table *table, bool directory);
  * reserve. False: no room. NULL: there is always room. */
 bool openfile_pin(struct openfile_table *table);
 void openfile_unpin(struct openfile_table *table);
+/* The same for what is useful but not needed: it leaves half of the limit to others. */
+bool openfile_spare(struct openfile_table *table);
 /* Takes fd over, until openfile_close(). */
 void openfile_keep(struct openfile_table *table, struct openfile *of, int fd);
 void openfile_keep_direct(struct openfile_table *table, struct openfile *of, int fd);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From a node to a descriptor: one at hand, by its handle, or down from its place. */
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -127,7 +128,7 @@ static int reach_by_place(struct tree *t, struct node *n, struct fd_lease *lease
 int tree_reach(struct tree *t, struct node *n, bool wait, struct fd_lease *lease)
 {
 	struct identity id;
-	int fd = -1;
+	int fd = -1, held = -1;
 
 	*lease = FD_LEASE_NONE;
 	if (n->id == NODE_ROOT_ID) {
@@ -139,9 +140,15 @@ int tree_reach(struct tree *t, struct node *n, bool wait, struct fd_lease *lease
 	node_lock(t->nodes, n);
 	if (n->open)
 		fd = n->open->pin;
+	if (n->open && fd < 0 && n->open->held >= 0) /* a copy: its last user may close it */
+		held = fcntl(n->open->held, F_DUPFD_CLOEXEC, 0);
 	node_unlock(t->nodes, n);
 	if (fd >= 0) { /* stays until the node is forgotten, so it needs no count */
 		lease->fd = fd;
+		return 0;
+	}
+	if (held >= 0) {
+		fdcache_put(t->fdcache, n->id, held, lease);
 		return 0;
 	}
 	if (!wait)

@@ -167,6 +167,19 @@ int tree_adopt(struct tree *t, struct node *parent, const char *name, int fd, st
 	return c->node ? 0 : -ENOMEM;
 }
 
+struct node *tree_lost(struct tree *t, mode_t mode)
+{
+	struct identity id;
+	struct node *n;
+
+	/* By a device that there is not, and without a place. */
+	identity_by_number(0, atomic_fetch_add(&t->lost, 1), 0, &id);
+	n = node_ref(t->nodes, &id, mode, NULL, "");
+	if (n)
+		node_detach(t->nodes, n);
+	return n;
+}
+
 int tree_lookup(struct tree *t, struct node *parent, int directory, const char *name, bool wait,
 		struct child *c)
 {

@@ -25,6 +25,7 @@ struct tree {
 	struct openfile_table *openfiles;
 	/* Renames through the mount, for places: begun, and finished with the place set right. */
 	_Atomic unsigned renames_begun, renames_done;
+	_Atomic uint64_t lost; /* nodes that tree_lost() has made */
 };
 
 /*
@@ -41,6 +42,13 @@ static inline void tree_return(struct tree *tree, struct fd_lease *lease)
 	fdcache_return(tree->fdcache, lease);
 }
 
+/*
+ * The node is opened; fd is one of its object, or -1. Without handles its object stays reachable until
+ * tree_unhold(), whatever becomes of its name. False: that would take a descriptor.
+ */
+bool tree_hold(struct tree *tree, struct node *node, int fd);
+void tree_unhold(struct tree *tree, struct node *node);
+
 /* What a look-up found. */
 struct child {
 	struct node *node; /* counted: the kernel, or node_forget(), takes it from there */
@@ -55,6 +63,9 @@ int tree_lookup(struct tree *tree, struct node *parent, int directory, const cha
 /* The same for an object that is open already: made just now, or without a name. */
 int tree_adopt(struct tree *tree, struct node *parent, const char *name, int fd,
 	       struct child *child);
+
+/* A node of something that is already gone: reaching it is -ESTALE. Counted; NULL without memory. */
+struct node *tree_lost(struct tree *tree, mode_t mode);
 
 /* The node of an open object, of this name below parent, if the kernel knows it: counted, or NULL. */
 struct node *tree_known(struct tree *tree, struct node *parent, const char *name, int fd);

@@ -304,6 +304,28 @@ START_TEST(test_deleted)
 END_TEST
 
 /* O_TMPFILE: made just now, and nowhere. */
+/* What is open is reached whatever becomes of its name, until its last close. */
+START_TEST(test_held_open)
+{
+	struct node *file;
+
+	if (!begin(_i, "held"))
+		return;
+	create("file");
+	file = found(root, "file");
+	ck_assert_int_eq(tree_hold(&tree, file, -1), _i == BY_HANDLE);
+	ck_assert(tree_hold(&tree, file, open("file", O_RDONLY | O_CLOEXEC)));
+	ck_assert_int_eq(rename("file", "away"), 0);
+	forget_cached();
+	assert_leads_to(file, "away");
+	tree_unhold(&tree, file);
+	forget_cached();
+	ck_assert_int_eq(reach_result(file, true), _i == BY_HANDLE ? 0 : -ESTALE);
+	ck_assert_int_eq(reach_result(tree_lost(&tree, S_IFDIR), true), -ESTALE);
+	end();
+}
+END_TEST
+
 START_TEST(test_adopt_without_name)
 {
 	struct child child;
@@ -364,6 +386,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_hard_links, 0, WAYS);
 	tcase_add_loop_test(tc, test_renamed_behind, 0, WAYS);
 	tcase_add_loop_test(tc, test_deleted, 0, WAYS);
+	tcase_add_loop_test(tc, test_held_open, 0, WAYS);
 	tcase_add_loop_test(tc, test_adopt_without_name, 0, WAYS);
 	tcase_add_loop_test(tc, test_deep, 0, WAYS);
 	return run_case("tree", tc);
