@@ -98,6 +98,22 @@ static bool has_writers(struct fs *fs, struct node *node)
 	return writers;
 }
 
+/*
+ * Nothing at all to set is chown(-1, -1), which clears setuid and moves ctime, and for a setuid file
+ * wants the owner: FUSE has checked nothing. Or it is the kernel before a write, which wants setuid
+ * cleared whoever writes; there the write itself does it, too.
+ */
+static int change_nothing(fuse_req_t req, struct fs *fs, struct node *node, int fd)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	int err = creds_strict(&worker_self()->creds, ctx->uid, ctx->gid, ctx->pid);
+
+	if (!err)
+		err = or_errno(fchownat(fd, "", (uid_t)-1, (gid_t)-1,
+					AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+	return err == -EPERM && has_writers(fs, node) ? 0 : err;
+}
+
 static int change_size(struct fs *fs, struct node *node, int fd, off_t size,
 		       struct fuse_file_info *fi)
 {
@@ -149,10 +165,12 @@ static int change(fuse_req_t req, struct node *node, int fd, const struct stat *
 	fs_as_caller(req);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		err = change_mode(req, fs, fd, attr->st_mode & 07777);
-	/* Nothing at all to set is chown(-1, -1): it clears setuid and moves ctime. */
-	if (!err && ((to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) ||
-		     !(to_set & SET_ANYTHING)))
+	if (!err && (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
 		err = change_owner(req, fd, attr, to_set);
+	if (!(to_set & SET_ANYTHING))
+		err = change_nothing(req, fs, node, fd);
+	if (!err && (to_set & FUSE_SET_ATTR_SIZE))
+		err = fs_as_writer(req, fd);
 	if (!err && (to_set & FUSE_SET_ATTR_SIZE))
 		err = change_size(fs, node, fd, attr->st_size, fi);
 	if (!err && (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)))

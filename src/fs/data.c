@@ -79,14 +79,11 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	reply_buf(req, w->out, done);
 }
 
-/* As the caller; his groups count where a write would clear setgid. */
 static int become_writer(fuse_req_t req, int fd, const struct fuse_file_info *fi)
 {
-	struct stat st;
-
+	if (fi->kill_suidgid)
+		return fs_as_writer(req, fd);
 	fs_as_caller(req);
-	if (fi->kill_suidgid && fstat(fd, &st) == 0 && (st.st_mode & S_ISGID))
-		return fs_as_caller_with_groups(req);
 	return 0;
 }
 
@@ -217,12 +214,13 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi)
 {
-	int fd;
+	int fd, err = 0;
 
 	worker_may_block(worker_self());
 	fd = fs_file_fd(fs_of(req), ino, fi);
-	fs_as_caller(req);
-	reply_err(req, fd < 0 ? fd : or_errno(fallocate(fd, mode, offset, length)));
+	if (fd >= 0)
+		err = fs_as_writer(req, fd);
+	reply_err(req, fd < 0 ? fd : err ? err : or_errno(fallocate(fd, mode, offset, length)));
 }
 
 /*
@@ -269,16 +267,16 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	struct fs *fs = fs_of(req);
 	struct worker *w = worker_self();
 	ssize_t n = -1;
-	int in, out;
+	int in, out, err;
 
 	worker_may_block(w);
 	in = fs_file_fd(fs, ino_in, fi_in);
 	out = fs_file_fd(fs, ino_out, fi_out);
-	if (in < 0 || out < 0) {
-		reply_err(req, in < 0 ? in : out);
+	err = in < 0 ? in : out < 0 ? out : fs_as_writer(req, out);
+	if (err) {
+		reply_err(req, err);
 		return;
 	}
-	fs_as_caller(req);
 	n = copy_file_range(in, &off_in, out, &off_out, len < COPY_PIECE ? len : COPY_PIECE,
 			    (unsigned)flags);
 	if (n < 0) {

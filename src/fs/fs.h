@@ -92,6 +92,8 @@ void fs_as_caller(fuse_req_t req);
 int fs_as_caller_with_groups(fuse_req_t req);
 /* To make an object of this mode: whether setgid stays is settled by the caller's groups. */
 int fs_as_maker(fuse_req_t req, mode_t mode);
+/* To change what fd's file contains, which may clear setgid: his groups settle that. */
+int fs_as_writer(fuse_req_t req, int fd);
 void fs_rest(void);
 
 /* The name of descriptor fd relative to a worker's working directory, which is /proc/self/fd. */

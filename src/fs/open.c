@@ -128,7 +128,10 @@ static int real_open(fuse_req_t req, int path_fd, int flags)
 		return fd;
 	worker_might_block(worker_self());
 	fs_as_caller(req);
-	fd = reopen(path_fd, flags_for_source(flags));
+	if (flags & O_TRUNC)
+		fd = fs_as_writer(req, path_fd);
+	if (!fd)
+		fd = reopen(path_fd, flags_for_source(flags));
 	fs_rest();
 	return fd;
 }

@@ -134,6 +134,16 @@ int fs_as_maker(fuse_req_t req, mode_t mode)
 	return mode & S_ISGID ? fs_as_caller_with_groups(req) : 0;
 }
 
+int fs_as_writer(fuse_req_t req, int fd)
+{
+	struct stat st;
+
+	fs_as_caller(req);
+	if (fstat(fd, &st) == 0 && (st.st_mode & S_ISGID))
+		return fs_as_caller_with_groups(req);
+	return 0;
+}
+
 int fs_as_caller_with_groups(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);

@@ -185,6 +185,56 @@ static void killpriv_other(struct ops *o)
 	}
 }
 
+/* Who is in the file's group, if not by his first, may leave setgid where it means no execution. */
+static void killpriv_groups(struct ops *o)
+{
+	static const gid_t groups[] = { GROUP_Y, GROUP_X };
+	const struct ops_user user = { USER_B, USER_B, 1, { GROUP_Y } };
+	mode_t mode = 02666;
+	size_t i;
+
+	ops_mk(o, "src", "0123456789");
+	for (i = 0; i < 2; i++) {
+		make_files(o, mode, USER_A, groups[i]);
+		ops_as(o, &user, write_all, &mode);
+	}
+}
+
+static void chown_nothing(struct ops *o, void *arg)
+{
+	(void)arg;
+	TRY(o, chown("f", -1, -1));
+	SHOW(o, "f");
+	TRY(o, chown("plain", -1, -1));
+}
+
+static void chown_written(struct ops *o, void *arg)
+{
+	(void)arg;
+	ops_try(o, "while somebody writes, chown", chown("f", -1, -1));
+	SHOW(o, "f");
+}
+
+/* Setting neither owner clears setuid, too, which only the owner may. */
+static void killpriv_nothing(struct ops *o)
+{
+	size_t i;
+	int fd;
+
+	ops_mk(o, "plain", "text");
+	ops_mk(o, "f", "text");
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		TRY(o, chown("f", USER_A, USER_A));
+		TRY(o, chmod("f", modes[i]));
+		ops_as(o, &ops_user_b, chown_nothing, NULL);
+		ops_as(o, &ops_user_a, chown_nothing, NULL);
+	}
+	TRY(o, chmod("f", 04777));
+	fd = ops_open(o, "f", O_RDWR);
+	ops_as(o, &ops_user_b, chown_written, NULL);
+	close(fd);
+}
+
 static int set_cap(const char *path)
 {
 	const struct vfs_cap_data cap = {
@@ -242,6 +292,8 @@ static void killpriv_caps(struct ops *o)
 const struct scenario killpriv_scenarios[] = {
 	{ "killpriv_own", killpriv_own, OPS_USER },
 	{ "killpriv_other", killpriv_other, OPS_ROOT },
+	{ "killpriv_nothing", killpriv_nothing, OPS_ROOT },
+	{ "killpriv_groups", killpriv_groups, OPS_ROOT },
 	{ "killpriv_caps", killpriv_caps, OPS_ROOT },
 	{ 0 },
 };
