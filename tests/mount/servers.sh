@@ -1,5 +1,5 @@
 #!/bin/bash
-# A data base and stress, minutes of each, so with --long only.
+# A data base, a file server and stress, minutes of each, so with --long only.
 # timeout: 1800
 # shellcheck disable=SC2317 # run_tests calls the tests
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
@@ -98,6 +98,132 @@ postgres_on() { # FS own|root MOUNT-ARGS...
 test_postgres_ext4() { postgres_on ext4 root; }
 test_postgres_direct() { postgres_on xfs root -o backend=direct; }
 test_postgres_own() { postgres_on ext4 own; }
+
+# --- Samba --------------------------------------------------------------------------
+
+SMB_PORT='' SMB_PID=''
+
+smb() { # SHARE COMMAND
+	timeout 120 smbclient -s "$T/smb/conf" -N -p "$SMB_PORT" "//127.0.0.1/$1" -c "$2"
+}
+
+smb_answers() { smb mount "ls" >/dev/null 2>&1; }
+
+# Two shares, by the ordinary user: the mount, and a directory beside SOURCE.
+smb_start() {
+	local dir
+	SMB_PORT=$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+	mkdir -p "$T/smb"/{private,lock,state,cache,pid,ncalrpc}
+	{
+		cat <<-END
+			[global]
+			server role = standalone server
+			interfaces = 127.0.0.1
+			bind interfaces only = yes
+			smb ports = $SMB_PORT
+			disable netbios = yes
+			load printers = no
+			map to guest = bad user
+			guest account = $(id -un "$TEST_UID")
+			private dir = $T/smb/private
+			lock directory = $T/smb/lock
+			state directory = $T/smb/state
+			cache directory = $T/smb/cache
+			pid directory = $T/smb/pid
+			ncalrpc dir = $T/smb/ncalrpc
+			ea support = yes
+			store dos attributes = yes
+			kernel oplocks = yes
+			strict sync = yes
+		END
+		for dir in native mount; do
+			printf '[%s]\nguest ok = yes\nguest only = yes\nread only = no\n' "$dir"
+			echo "path = $T/$dir"
+		done
+	} >"$T/smb/conf"
+	# In a process group of its own, which it ends as a whole.
+	smbd -F -s "$T/smb/conf" --debug-stdout >"$T/smb/log" 2>&1 &
+	SMB_PID=$!
+	cleanup_fn end_process "$SMB_PID"
+	wait_until 60 smb_answers || fail "smbd: $(tail -n 5 "$T/smb/log")"
+}
+
+# What can be seen of a share, but for times.
+smb_session() { # SHARE
+	smb "$1" "mkdir dir; cd dir; put $T/large large; put $T/small Small; mkdir sub; rename Small sub/moved"
+	smb "$1" "prompt; recurse; lcd $T/tree; mput *" >/dev/null
+	smb "$1" "cd dir; get large $T/got.$1; setmode sub/moved +rh; allinfo sub/moved" |
+		grep -v 'time:\|getting'
+	cmp "$T/large" "$T/got.$1"
+	smb "$1" "cd dir; rename large sub/moved" || true
+	smb "$1" "cd dir; rename large sub/moved -f" || true
+	smb "$1" "cd dir; del nothing" || true
+	smb "$1" "rmdir dir" || true
+	smb "$1" "recurse; ls" | sed -E 's/ +(Mon|Tue|Wed|Thu|Fri|Sat|Sun) .*//; /blocks of size/d' | sort
+	rm -rf "$T/back" && mkdir "$T/back"
+	smb "$1" "prompt; recurse; lcd $T/back; mget tree*" >/dev/null
+	diff -r "$T/tree" "$T/back"
+	smb "$1" "deltree tree*; ls" | grep -o 'tree[^ ]*' || true
+}
+
+samba_on() { # FS MOUNT-ARGS...
+	local share
+	long
+	requires smbd smbclient python3
+	need_fuse
+	scratch
+	make_fs "$1" 1G "$T/img"
+	mkdir "$T/img/src" "$T/img/native" "$T/mount" "$T/native"
+	chown "$TEST_UID:$TEST_GID" "$T/img/src" "$T/img/native"
+	mount --bind "$T/img/native" "$T/native"
+	cleanup_fn _umount_soon "$T/native"
+	od_mount "${@:2}" "$T/img/src" "$T/mount"
+	head -c 20M /dev/urandom >"$T/large"
+	echo content >"$T/small"
+	mkdir -p "$T/tree/tree"
+	seq 1 300 | (cd "$T/tree/tree" && split -l 1)
+	smb_start
+	for share in native mount; do
+		smb_session "$share" >"$T/said.$share" 2>&1 || fail "$share: $(tail -n 5 "$T/said.$share")"
+		sed -i '/^putting file/d; /^getting file/d' "$T/said.$share" # how fast
+	done
+	diff "$T/said.native" "$T/said.mount" >&2 || fail "the mount differs from SOURCE"
+	grep -q 'sub' "$T/said.mount" || fail "nothing was listed"
+	diff -r "$T/native" "$T/img/src" >&2 || fail "what was stored differs"
+	end_process "$SMB_PID"
+	od_umount "$T/mount"
+}
+
+test_samba_ext4() { samba_on ext4; }
+test_samba_xfs_direct() { samba_on xfs -o backend=direct; }
+
+# --- NFS ------------------------------------------------------------------------------
+
+# The kernel's server asks for a file handle, and is told that there are none.
+test_nfs_refused() {
+	need_fuse
+	scratch
+	mkdir "$T/src" "$T/mnt"
+	echo content >"$T/src/file"
+	od_mount "$T/src" "$T/mnt"
+	requires python3
+	python3 - "$T/mnt" <<-'END' || fail "not refused cleanly"
+		import ctypes, errno, os, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		handle, mount_id = (ctypes.c_uint * 40)(128), ctypes.c_int()
+		for name in ".", "file":
+		    assert libc.name_to_handle_at(os.open(sys.argv[1], os.O_PATH), name.encode(), handle,
+		                                  ctypes.byref(mount_id), 0) < 0
+		    assert ctypes.get_errno() == errno.EOPNOTSUPP, ctypes.get_errno()
+	END
+	if command -v exportfs >/dev/null && [[ -e /proc/fs/nfsd ]]; then
+		assert_fails 'does not support NFS export' exportfs -o fsid=77 "127.0.0.1:$T/mnt"
+	fi
+	od_umount "$T/mnt"
+}
 
 # --- stress-ng -------------------------------------------------------------------------
 
