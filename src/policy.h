@@ -3,6 +3,9 @@
  * Which way an open file's data takes, how far it is read ahead, and why. Pure: facts in, a verdict
  * out; no system call, no state. tests/unit/test_policy.c is its documentation by example.
  *
+ * backend=auto is the kernel's way: io_uring and Direct IO past the page cache are for who asks for
+ * them, as each read is a request to the daemon there.
+ *
  * The model is Little's law: to keep a disk busy, latency × throughput bytes must be under way; a
  * window is twice that, as its reader is somewhere within it. The same law says what the kernel's
  * readahead can reach: 2 × readahead ÷ latency.
@@ -27,8 +30,8 @@ enum policy_backend {
 enum policy_prefetch {
 	POLICY_PREFETCH_AUTO,
 	POLICY_PREFETCH_OFF,
-	POLICY_PREFETCH_STREAM,	/* within files only */
-	POLICY_PREFETCH_TREE,	/* across files too */
+	POLICY_PREFETCH_STREAM,	/* within files only, whatever the disk */
+	POLICY_PREFETCH_TREE,	/* across files only */
 };
 
 struct policy_options {
@@ -49,7 +52,6 @@ struct policy_file {
 	int resident;		/* of 1000, in SOURCE's page cache; -1: unknown */
 	int flags;		/* O_… of the open */
 	bool may_be_written;	/* a writer's descriptor or a writable mapping, of anybody's */
-	bool sample;		/* opened to see what the program does with it */
 	bool refuses_direct;	/* this one, though its filesystem has Direct IO */
 	enum policy_history history;
 };
@@ -62,15 +64,14 @@ struct policy_verdict {
 	bool fuse_cache;
 	bool warm_beneath; /* POLICY_KERNEL: fetch into SOURCE's page cache ahead of the program */
 	uint64_t window;	/* bytes ahead of the reader; 0: nothing is read ahead by us */
-	unsigned depth;		/* requests at once that the window makes */
+	unsigned depth;		/* requests at once that the window makes; not with warm_beneath */
 	uint32_t buffer;	/* bytes of each */
 	char reason[POLICY_REASON];
 };
 
-/* free_memory: bytes, now; host_memory_free() at the latest look. */
 void policy_choose(struct policy_verdict *verdict, const struct device *device,
 		   const struct host *host, const struct policy_options *options,
-		   const struct policy_file *file, uint64_t free_memory);
+		   const struct policy_file *file);
 
 /* The disk as the model sees it: measured, else assumed from its kind. */
 struct policy_model {
@@ -83,6 +84,8 @@ void policy_model(struct policy_model *model, const struct device *device);
 
 /* The options' memory, or what is chosen where they say nothing. */
 uint64_t policy_memory(const struct policy_options *options, const struct host *host);
+/* Bytes that are read ahead of one reader, at most. */
+uint64_t policy_window_max(const struct policy_options *options, const struct host *host);
 
 /* "ring", … ; "1.5 MiB", "2.1 GB/s", "60 µs" */
 const char *policy_backend_name(enum policy_backend backend);

@@ -11,51 +11,36 @@
 #include "util/cleanup.h"
 #include "util/why.h"
 
-/* The file that the choice is shown for: large, yet no strain on the memory. */
+/* The file that the choice is shown for. */
 #define EXAMPLE_SIZE (1ull << 30)
 
 static const char *way(const struct policy_verdict *v)
 {
-	switch (v->backend) {
-	case POLICY_RING:
-		return "streamed by io_uring and Direct IO";
-	case POLICY_DIRECT:
-		return "streamed by Direct IO and worker threads";
-	case POLICY_BUFFERED:
-		return v->fuse_cache ? "read through FUSE's page cache"
-				     : "streamed through SOURCE's page cache";
-	default:
-		return v->warm_beneath ? "handed to the kernel and warmed beneath"
-				       : "left to the kernel";
-	}
+	if (!v->warm_beneath)
+		return v->fuse_cache ? "read through FUSE's page cache" : "left to the kernel";
+	return v->fuse_cache ? "read through FUSE's page cache, and fetched beneath"
+			     : "handed to the kernel, and fetched beneath";
 }
 
 static void say_choice(struct probe_report *r)
 {
-	const struct policy_verdict *v = &r->unknown;
-	char ahead[96] = "";
+	const struct policy_verdict *v = &r->choice;
+	char ahead[64] = "";
 
 	if (v->window)
-		snprintf(ahead, sizeof(ahead), ", %s ahead in %u requests of %s",
-			 policy_bytes(v->window).text, v->depth, policy_bytes(v->buffer).text);
-	snprintf(r->sentence, sizeof(r->sentence), "A large cold file is %s%s: %s.%s%s%s", way(v),
-		 ahead, v->reason,
-		 strcmp(way(v), way(&r->in_order)) ? " Once its program is known to read in order, "
-						     "it is " : "",
-		 strcmp(way(v), way(&r->in_order)) ? way(&r->in_order) : "",
-		 strcmp(way(v), way(&r->in_order)) ? "." : "");
+		snprintf(ahead, sizeof(ahead), " up to %s ahead of who reads in order",
+			 policy_bytes(v->window).text);
+	snprintf(r->sentence, sizeof(r->sentence), "A large cold file is %s%s: %s.", way(v), ahead,
+		 v->reason);
 }
 
 static void choose(struct probe_report *r)
 {
 	struct policy_options options = {.backend = POLICY_AUTO};
 	struct policy_file file = {.size = EXAMPLE_SIZE, .resident = 0, .flags = O_RDONLY};
-	uint64_t unlimited = EXAMPLE_SIZE * 64;
 
 	policy_model(&r->model, r->device);
-	policy_choose(&r->unknown, r->device, r->host, &options, &file, unlimited);
-	file.history = POLICY_SEQUENTIAL;
-	policy_choose(&r->in_order, r->device, r->host, &options, &file, unlimited);
+	policy_choose(&r->choice, r->device, r->host, &options, &file);
 	say_choice(r);
 }
 

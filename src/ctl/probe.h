@@ -14,8 +14,7 @@ struct probe_report {
 	struct wakeup wakeup;
 	char wake[200]; /* what is made of that */
 	struct policy_model model;
-	/* What happens to a large cold file of a program that is new, or known to read in order. */
-	struct policy_verdict unknown, in_order;
+	struct policy_verdict choice; /* what a mount does with a large cold file */
 	char sentence[512];
 };
 

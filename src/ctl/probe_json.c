@@ -172,8 +172,7 @@ void probe_print_json(const struct probe_report *r)
 		json_text(d->notes[i]);
 	}
 	printf("],\"choice\":{");
-	print_verdict("unknown", &r->unknown);
-	print_verdict("in_order", &r->in_order);
+	print_verdict("large_file", &r->choice);
 	string("sentence", r->sentence);
 	printf("}}\n");
 }

@@ -14,6 +14,7 @@
 #include "fs/worker.h"
 #include "node/tree.h"
 #include "options.h"
+#include "policy.h"
 #include "policy_tree.h"
 #include "stats/stats.h"
 
@@ -42,6 +43,7 @@ struct fs {
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	struct walking *walking; /* NULL: trees are not walked ahead */
 	struct policy_tree tree_policy;
+	struct policy_verdict large_file; /* what is done for one that is cold and read in order */
 	struct engine *engine; /* NULL: no data comes to us by choice */
 	struct ahead_set *streams; /* NULL: what comes to us is not read ahead */
 	_Atomic bool refused; /* a file has refused Direct IO, and it was said */

@@ -63,6 +63,26 @@ static bool past_the_page_cache(const struct fs *fs)
 	return fs->engine && engine_ops(fs->engine) != &io_buffered_ops;
 }
 
+/* On the kernel's way; what takes another by backend= is not fetched beneath. */
+static void look_at_streams(struct fs *fs, const struct device *device, const struct host_memory *memory)
+{
+	static const enum policy_prefetch prefetch[] = {
+		[OPTION_PREFETCH_AUTO] = POLICY_PREFETCH_AUTO,
+		[OPTION_PREFETCH_OFF] = POLICY_PREFETCH_OFF,
+		[OPTION_PREFETCH_STREAM] = POLICY_PREFETCH_STREAM,
+		[OPTION_PREFETCH_TREE] = POLICY_PREFETCH_TREE,
+	};
+	const struct policy_options options = {
+		.backend = POLICY_KERNEL,
+		.prefetch = prefetch[fs->options->prefetch],
+		.memory = fs->options->memory,
+	};
+	const struct policy_file large = {.size = 1ull << 40, .history = POLICY_SEQUENTIAL};
+	const struct host host = {.memory = *memory, .passthrough = true};
+
+	policy_choose(&fs->large_file, device, &host, &options, &large);
+}
+
 void walking_look(struct fs *fs)
 {
 	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -76,6 +96,7 @@ void walking_look(struct fs *fs)
 	}
 	fs->disk_latency_ns = device.measured.latency_ns;
 	policy_tree(&fs->tree_policy, &device, &memory, fs->options->memory);
+	look_at_streams(fs, &device, &memory);
 }
 
 void walking_start(struct fs *fs)

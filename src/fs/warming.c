@@ -2,7 +2,6 @@
 #include "fs/warming.h"
 
 #include <fcntl.h>
-#include <sys/sysinfo.h>
 
 #include "prefetch/warm.h"
 #include "util/cleanup.h"
@@ -10,11 +9,6 @@
 
 /* With 16 a 1 ms disk gave its best, 809-1,097 MB/s (PLATFORM.md 12). */
 #define FETCHES_AT_ONCE 16
-/* At 2 GB/s 64 MiB are 32 ms: well above any disk's latency and our own reaction. */
-#define MAX_WINDOW (64ull << 20)
-#define MIN_WINDOW (4ull << 20)
-/* What one reader may have ahead of him in memory, as a share of all memory. */
-#define WINDOW_SHARE 64
 
 static void prepare(void *argument)
 {
@@ -25,30 +19,16 @@ static void prepare(void *argument)
 		log_line(LOG_WARNING, "a thread that fetches ahead runs as root");
 }
 
-static uint64_t max_window(void)
-{
-	struct sysinfo info;
-	uint64_t share;
-
-	if (sysinfo(&info) < 0)
-		return MIN_WINDOW;
-	share = (uint64_t)info.totalram * info.mem_unit / WINDOW_SHARE;
-	if (share > MAX_WINDOW)
-		return MAX_WINDOW;
-	return share < MIN_WINDOW ? MIN_WINDOW : share;
-}
-
 void warming_start(struct fs *fs)
 {
 	struct warm_config config = {
-		.max_window = max_window(),
+		.max_window = fs->large_file.window,
 		.threads = FETCHES_AT_ONCE,
 		.prepare = prepare,
 		.argument = fs,
 	};
 
-	if (fs->options->prefetch != OPTION_PREFETCH_OFF &&
-	    fs->options->prefetch != OPTION_PREFETCH_TREE)
+	if (fs->large_file.warm_beneath)
 		fs->warm = warm_new(&config);
 }
 
@@ -93,10 +73,11 @@ void warming_count(const struct fs *fs, struct stats_snapshot *snapshot)
 void warming_explain(FILE *out, const struct fs *fs, struct node *node)
 {
 	if (!fs->warm)
-		fprintf(out, "ahead    nothing is fetched: prefetch=off, or a kernel before 6.5\n");
+		fprintf(out, "ahead    nothing is fetched: %s\n", fs->large_file.warm_beneath
+			? "the kernel is older than 6.5" : fs->large_file.reason);
 	else if (warm_watches(fs->warm, node->id))
 		fprintf(out, "ahead    watched: who reads it in order gets up to %llu MiB fetched "
-			"ahead\n", (unsigned long long)(max_window() >> 20));
+			"ahead\n", (unsigned long long)(fs->large_file.window >> 20));
 	else
 		fprintf(out, "ahead    not watched: small, hot, read through or without a pattern\n");
 }

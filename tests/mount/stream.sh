@@ -69,6 +69,35 @@ test_forward() {
 	assert_eq "$got" "$(sha256sum <"$T/img/src/file" | cut -d' ' -f1)" "what was read"
 }
 
+# What probe has measured of the disk decides, unless prefetch=stream says otherwise; memory= bounds it.
+test_by_policy() {
+	local kept said
+	setup -o memory=16M
+	explain() { "$OVERDRIVECTL" explain "$T/mnt/file" | grep '^ahead'; }
+	said=$(explain)
+	[[ $said == *"up to 4 MiB fetched ahead" ]] || fail "with memory=16M: $said"
+	od_umount "$T/mnt"
+	remembered() { "$OVERDRIVECTL" probe "$T/img" --json | jq -e '.measured.remembered' >/dev/null; }
+	eventually remembered
+	kept=$(grep -lx ".* ext4 $(findmnt -no SOURCE "$T/img")" /run/overdrive/probe-* |
+		xargs -r ls -t | head -n 1)
+	cleanup_fn rm -f "$kept"
+	# 100 us a request and 100 MB/s at best: the kernel's readahead has that by itself.
+	sed -i '4s/.*/100000 100000 32 100000000 8 131072/' "$kept"
+	cold
+	od_mount "$T/img/src" "$T/mnt"
+	said=$(explain)
+	[[ $said == *"nothing is fetched: the kernel's readahead of "*" all of the disk's 100 MB/s" ]] ||
+		fail "where the kernel suffices: $said"
+	dd if="$T/mnt/file" bs=128k status=none | cmp - "$T/img/src/file"
+	assert_eq "$(fetched)" 0 "bytes fetched ahead"
+	od_umount "$T/mnt"
+	cold
+	od_mount -o prefetch=stream "$T/img/src" "$T/mnt"
+	said=$(explain)
+	[[ $said == *"fetched ahead" ]] || fail "with prefetch=stream: $said"
+}
+
 test_backward() {
 	setup
 	local got

@@ -83,7 +83,9 @@ static const struct policy_options
 	within = {.prefetch = POLICY_PREFETCH_STREAM},
 	across = {.prefetch = POLICY_PREFETCH_TREE},
 	little = {.memory = 16 * M},
-	least = {.memory = 1 * M};
+	least = {.memory = 1 * M},
+	little_ring = {.backend = POLICY_RING, .memory = 16 * M},
+	least_ring = {.backend = POLICY_RING, .memory = 1 * M};
 
 /* A cold file, opened for reading by a program of which nothing is known, unless said otherwise. */
 #define COLD .resident = 0
@@ -94,16 +96,13 @@ static const struct policy_file
 	medium = {.size = 3 * M, COLD},
 	empty = {.size = 0, UNSEEN},
 	small = {.size = 100 * K, UNSEEN},
-	just_small = {.size = 128 * K, COLD},
-	not_small = {.size = 128 * K + 1, COLD},
+	just_small = {.size = 1 * M - 1, COLD},
+	not_small = {.size = 1 * M, COLD},
 	unseen = {.size = 1 * G, UNSEEN},
 	hot = {.size = 1 * G, .resident = 950},
 	half_hot = {.size = 1 * G, .resident = 500},
 	in_order = {.size = 1 * G, COLD, .history = POLICY_SEQUENTIAL},
-	huge_in_order = {.size = 20 * G, COLD, .history = POLICY_SEQUENTIAL},
 	at_random = {.size = 1 * G, COLD, .history = POLICY_RANDOM},
-	sample = {.size = 1 * G, COLD, .history = POLICY_SEQUENTIAL, .sample = true},
-	random_sample = {.size = 1 * G, COLD, .history = POLICY_RANDOM, .sample = true},
 	for_writing = {.size = 1 * G, COLD, .flags = O_RDWR},
 	appended = {.size = 1 * G, COLD, .flags = O_WRONLY | O_APPEND},
 	written_by_others = {.size = 1 * G, COLD, .may_be_written = true},
@@ -117,7 +116,6 @@ static const struct {
 	const struct host *host;
 	const struct policy_options *options;
 	const struct policy_file *file;
-	uint64_t free;
 	enum policy_backend backend;
 	int how;
 	uint64_t window;
@@ -126,136 +124,119 @@ static const struct {
 	const char *because;
 } rows[] = {
 	/* A slow disk that takes many requests: what overdrive is for. */
-	{&cloud, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
-	 "nothing is known"},
-	{&cloud, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
+	{&cloud, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0,
 	 "readahead of 128 KiB reaches 262 MB/s, the disk 2.1 GB/s"},
-	{&cloud, &root, &by_default, &unseen, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
-	 "nothing is known"},
-	{&cloud, &root, &by_default, &half_hot, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "nothing"},
-	{&cloud, &root, &by_default, &in_order, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M,
-	 "warmed beneath"},
-	{&cloud, &root, &by_default, &sample, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "sample"},
-	{&cloud, &root, &by_default, &random_sample, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "sample"},
-	{&cloud, &root, &by_default, &at_random, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "at random"},
+	{&cloud, &root, &by_default, &unseen, POLICY_KERNEL, WARM, 64 * M, 0, 0, "cold and large"},
+	{&cloud, &root, &by_default, &half_hot, POLICY_KERNEL, WARM, 64 * M, 0, 0, "large"},
+	{&cloud, &root, &by_default, &huge, POLICY_KERNEL, WARM, 64 * M, 0, 0, "large"},
+	{&cloud, &root, &by_default, &in_order, POLICY_KERNEL, WARM, 64 * M, 0, 0,
+	 "read in order; the kernel's"},
+	{&cloud, &root, &by_default, &at_random, POLICY_KERNEL, 0, 0, 0, 0, "at random"},
 
-	/* What would take more than a quarter of the free memory goes past the page cache. */
-	{&cloud, &root, &by_default, &huge, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "too large"},
-	{&cloud, &root, &by_default, &huge_in_order, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
-	 "too large"},
-	{&cloud, &root, &by_default, &in_order, 4 * G, POLICY_KERNEL, WARM, 8 * M, 8, M,
-	 "in order"},
-	{&cloud, &root, &by_default, &in_order, 4 * G - 4, POLICY_RING, 0, 8 * M, 8, M,
-	 "too large"},
-
-	/* Where there is nothing to gain, the kernel. */
-	{&cloud, &root, &by_default, &empty, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "small: empty"},
-	{&cloud, &root, &by_default, &small, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "small: 100 KiB"},
-	{&cloud, &root, &by_default, &just_small, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
-	 "small: 128 KiB"},
-	{&cloud, &root, &by_default, &not_small, 20 * G, POLICY_RING, 0, 128 * K, 2, 64 * K,
-	 "large"},
-	{&cloud, &root, &by_default, &hot, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
-	 "hot: 95 % is in memory"},
-	{&tmpfs, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "tmpfs is memory"},
+	/* Where there is nothing to gain, the kernel alone. */
+	{&cloud, &root, &by_default, &empty, POLICY_KERNEL, 0, 0, 0, 0, "small: empty"},
+	{&cloud, &root, &by_default, &small, POLICY_KERNEL, 0, 0, 0, 0, "small: 100 KiB"},
+	{&cloud, &root, &by_default, &just_small, POLICY_KERNEL, 0, 0, 0, 0, "small: 1024 KiB"},
+	{&cloud, &root, &by_default, &not_small, POLICY_KERNEL, WARM, M, 0, 0, "large"},
+	{&cloud, &root, &by_default, &hot, POLICY_KERNEL, 0, 0, 0, 0, "hot: 95 % is in memory"},
+	{&tmpfs, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0, "tmpfs is memory"},
 
 	/* Nor where somebody writes, or knows better. */
-	{&cloud, &root, &by_default, &for_writing, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
-	 "for writing"},
-	{&cloud, &root, &by_default, &appended, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "for writing"},
-	{&cloud, &root, &by_default, &written_by_others, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
+	{&cloud, &root, &by_default, &for_writing, POLICY_KERNEL, 0, 0, 0, 0, "for writing"},
+	{&cloud, &root, &by_default, &appended, POLICY_KERNEL, 0, 0, 0, 0, "for writing"},
+	{&cloud, &root, &by_default, &written_by_others, POLICY_KERNEL, 0, 0, 0, 0,
 	 "somebody may write"},
-	{&cloud, &root, &by_default, &by_direct, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "of its own"},
+	{&cloud, &root, &by_default, &by_direct, POLICY_KERNEL, 0, 0, 0, 0, "of its own"},
 
-	/* Or where the kernel's readahead reaches all that the disk has. */
-	{&local, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
+	/* Or where the kernel's readahead is known to reach all that the disk has. */
+	{&local, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0,
 	 "128 KiB reaches 4.4 GB/s, all of the disk's 2 GB/s"},
-	{&local, &root, &by_default, &huge, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
-	{&local, &root, &by_default, &in_order, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
-	 "all of the disk's"},
-	{&tuned, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0,
-	 "of 16 MiB reaches"},
-	{&nfs_tuned, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "(assumed)"},
-	{&hdd, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "rotating disk"},
-	{&hdd_said, &root, &by_default, &huge, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "rotating disk"},
+	{&local, &root, &by_default, &huge, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
+	{&local, &root, &by_default, &in_order, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
+	{&tuned, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0, "of 16 MiB reaches"},
+	{&hdd, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0, "rotating disk"},
+
+	/* Not where it was never measured. */
+	{&nfs_tuned, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "(assumed)"},
+	{&hdd_said, &root, &by_default, &huge, POLICY_KERNEL, WARM, 64 * M, 0, 0, "(assumed)"},
+	{&ssd_said, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "(assumed)"},
+	{&nfs, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0,
+	 "1 GB/s (assumed)"},
+	{&virtio_said, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0,
+	 "(assumed)"},
 
 	/* Other disks that can do more than they are asked for. */
-	{&near, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
-	 "reaches 1.3 GB/s"},
-	{&snapshot, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 29 * M, 29, M, "26 MB/s"},
-	{&fast, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 4 * M, 8, 512 * K, "7 GB/s"},
-	{&nfs, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "1 GB/s (assumed)"},
-	{&virtio_said, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
-	 "(assumed)"},
-	{&ssd_said, &root, &by_default, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "(assumed)"},
-	{&narrow, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 4 * M, 4, M, "large"},
+	{&near, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "reaches 1.3 GB/s"},
+	{&snapshot, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "26 MB/s"},
+	{&fast, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "7 GB/s"},
+	{&narrow, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "large"},
 
-	/* The next best thing where io_uring or Direct IO are not to be had. */
-	{&cloud, &no_ring, &by_default, &large, 20 * G, POLICY_DIRECT, 0, 8 * M, 8, M, "large"},
-	{&cloud, &root, &by_default, &stubborn, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M, "large"},
-	{&indirect, &root, &by_default, &large, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M, "large"},
-	{&sshfs, &root, &by_default, &large, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M, "(assumed)"},
-	{&untried, &root, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "large"},
+	/* Without io_uring or Direct IO, too: they are not needed for it. */
+	{&cloud, &no_ring, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "large"},
+	{&cloud, &root, &by_default, &stubborn, POLICY_KERNEL, WARM, 64 * M, 0, 0, "large"},
+	{&indirect, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "large"},
+	{&sshfs, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "(assumed)"},
+	{&untried, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "large"},
 
-	/* Without passthrough: FUSE's page cache for what is small or hot, streams for the rest. */
-	{&cloud, &user, &by_default, &small, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0, "small"},
-	{&cloud, &user, &by_default, &hot, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0, "hot"},
-	{&cloud, &user, &by_default, &for_writing, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0,
+	/* Without passthrough: by the daemon and FUSE's page cache. */
+	{&cloud, &user, &by_default, &small, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0, "small"},
+	{&cloud, &user, &by_default, &hot, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0, "hot"},
+	{&cloud, &user, &by_default, &for_writing, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0,
 	 "for writing"},
-	{&local, &user, &by_default, &large, 20 * G, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0,
-	 "reaches"},
-	{&cloud, &user, &by_default, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M,
-	 "nothing is known"},
-	{&cloud, &user, &by_default, &in_order, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "in order"},
-	{&cloud, &old, &by_default, &large, 20 * G, POLICY_BUFFERED, FUSE_CACHE | WARM, 8 * M, 8, M,
-	 "before Linux 6.6"},
+	{&local, &user, &by_default, &large, POLICY_BUFFERED, FUSE_CACHE, 0, 0, 0, "reaches"},
+	{&cloud, &user, &by_default, &large, POLICY_BUFFERED, FUSE_CACHE | WARM, 64 * M, 0, 0,
+	 "large"},
+	{&cloud, &old, &by_default, &in_order, POLICY_BUFFERED, FUSE_CACHE | WARM, 64 * M, 0, 0,
+	 "in order"},
 
-	/* Memory bounds the window: a quarter for a stream. */
-	{&cloud, &root, &little, &large, 20 * G, POLICY_RING, 0, 4 * M, 8, 512 * K, "large"},
-	{&cloud, &root, &least, &large, 20 * G, POLICY_RING, 0, 256 * K, 4, 64 * K, "large"},
-	{&snapshot, &root, &little, &large, 20 * G, POLICY_RING, 0, 4 * M, 8, 512 * K, "large"},
-	{&cloud, &container, &by_default, &large, 128 * M, POLICY_RING, 0, 4 * M, 8, 512 * K,
-	 "too large"},
-	{&cloud, &root, &by_default, &medium, 20 * G, POLICY_RING, 0, 3 * M, 12, 256 * K, "large"},
+	/* Memory bounds what is ahead of one reader: a quarter of memory=, and of its default. */
+	{&cloud, &root, &little, &large, POLICY_KERNEL, WARM, 4 * M, 0, 0, "large"},
+	{&cloud, &root, &least, &large, POLICY_KERNEL, WARM, 256 * K, 0, 0, "large"},
+	{&cloud, &container, &by_default, &large, POLICY_KERNEL, WARM, 4 * M, 0, 0, "large"},
+	{&cloud, &root, &by_default, &medium, POLICY_KERNEL, WARM, 3 * M, 0, 0, "large"},
+	{&cloud, &root, &little_ring, &large, POLICY_RING, 0, 4 * M, 8, 512 * K, "backend=ring"},
+	{&cloud, &root, &least_ring, &large, POLICY_RING, 0, 256 * K, 4, 64 * K, "backend=ring"},
+	{&cloud, &container, &ring, &large, POLICY_RING, 0, 4 * M, 8, 512 * K, "backend=ring"},
+	{&cloud, &root, &ring, &medium, POLICY_RING, 0, 3 * M, 12, 256 * K, "backend=ring"},
+	{&snapshot, &root, &ring, &large, POLICY_RING, 0, 29 * M, 29, M, "backend=ring"},
+	{&narrow, &root, &ring, &large, POLICY_RING, 0, 4 * M, 4, M, "backend=ring"},
 
 	/* backend=: as asked, for every file; what can't be had is replaced by the next best. */
-	{&local, &root, &ring, &small, 20 * G, POLICY_RING, 0, 64 * K * 2, 2, 64 * K,
+	{&local, &root, &ring, &small, POLICY_RING, 0, 64 * K * 2, 2, 64 * K,
 	 "backend=ring"},
-	{&local, &root, &ring, &hot, 20 * G, POLICY_RING, 0, 4 * M, 8, 512 * K, "backend=ring"},
-	{&cloud, &root, &ring, &at_random, 20 * G, POLICY_RING, 0, 0, 0, 0, "at random before"},
-	{&cloud, &root, &ring, &for_writing, 20 * G, POLICY_RING, 0, 0, 0, 0, "may be written"},
-	{&cloud, &root, &ring, &written_by_others, 20 * G, POLICY_RING, 0, 0, 0, 0,
+	{&local, &root, &ring, &hot, POLICY_RING, 0, 4 * M, 8, 512 * K, "backend=ring"},
+	{&cloud, &root, &ring, &at_random, POLICY_RING, 0, 0, 0, 0, "at random before"},
+	{&cloud, &root, &ring, &for_writing, POLICY_RING, 0, 0, 0, 0, "may be written"},
+	{&cloud, &root, &ring, &written_by_others, POLICY_RING, 0, 0, 0, 0,
 	 "may be written"},
-	{&cloud, &no_ring, &ring, &large, 20 * G, POLICY_DIRECT, 0, 8 * M, 8, M, "io_uring is not"},
-	{&cloud, &root, &ring, &stubborn, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M,
+	{&cloud, &no_ring, &ring, &large, POLICY_DIRECT, 0, 8 * M, 8, M, "io_uring is not"},
+	{&cloud, &root, &ring, &stubborn, POLICY_BUFFERED, 0, 8 * M, 8, M,
 	 "this file refuses Direct IO"},
-	{&indirect, &root, &direct, &large, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M,
+	{&indirect, &root, &direct, &large, POLICY_BUFFERED, 0, 8 * M, 8, M,
 	 "the filesystem refuses Direct IO"},
-	{&cloud, &root, &direct, &large, 20 * G, POLICY_DIRECT, 0, 8 * M, 8, M, "backend=direct"},
-	{&cloud, &root, &buffered, &large, 20 * G, POLICY_BUFFERED, 0, 8 * M, 8, M,
+	{&cloud, &root, &direct, &large, POLICY_DIRECT, 0, 8 * M, 8, M, "backend=direct"},
+	{&cloud, &root, &buffered, &large, POLICY_BUFFERED, 0, 8 * M, 8, M,
 	 "backend=buffered"},
-	{&cloud, &root, &kernel, &large, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M,
-	 "backend=kernel"},
-	{&cloud, &root, &kernel, &huge, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M, "backend=kernel"},
-	{&cloud, &root, &kernel, &small, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "small"},
-	{&local, &root, &kernel, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
-	{&cloud, &user, &kernel, &large, 20 * G, POLICY_BUFFERED, FUSE_CACHE | WARM, 8 * M, 8, M,
-	 "backend=kernel"},
+	{&cloud, &root, &kernel, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "cold and large"},
+	{&cloud, &root, &kernel, &small, POLICY_KERNEL, 0, 0, 0, 0, "small"},
+	{&local, &root, &kernel, &large, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
+	{&cloud, &user, &kernel, &large, POLICY_BUFFERED, FUSE_CACHE | WARM, 64 * M, 0, 0,
+	 "cold and large"},
 
 	/* prefetch= */
-	{&cloud, &root, &off, &large, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "prefetch=off"},
-	{&cloud, &root, &kernel_off, &huge, 20 * G, POLICY_KERNEL, 0, 0, 0, 0, "prefetch=off"},
-	{&cloud, &root, &ring_off, &large, 20 * G, POLICY_RING, 0, 0, 0, 0, "backend=ring"},
-	{&cloud, &root, &within, &in_order, 20 * G, POLICY_KERNEL, WARM, 8 * M, 8, M, "in order"},
-	{&cloud, &root, &across, &large, 20 * G, POLICY_RING, 0, 8 * M, 8, M, "nothing is known"},
+	{&cloud, &root, &off, &large, POLICY_KERNEL, 0, 0, 0, 0, "prefetch=off"},
+	{&cloud, &root, &kernel_off, &huge, POLICY_KERNEL, 0, 0, 0, 0, "prefetch=off"},
+	{&cloud, &root, &ring_off, &large, POLICY_RING, 0, 0, 0, 0, "backend=ring"},
+	{&cloud, &root, &within, &in_order, POLICY_KERNEL, WARM, 64 * M, 0, 0, "in order"},
+	{&local, &root, &within, &in_order, POLICY_KERNEL, WARM, 64 * M, 0, 0, "in order"},
+	{&cloud, &root, &across, &large, POLICY_KERNEL, 0, 0, 0, 0, "prefetch=tree"},
 };
 
 START_TEST(test_row)
 {
 	struct policy_verdict v;
 
-	policy_choose(&v, rows[_i].device, rows[_i].host, rows[_i].options, rows[_i].file,
-		      rows[_i].free);
+	policy_choose(&v, rows[_i].device, rows[_i].host, rows[_i].options, rows[_i].file);
 	ck_assert_msg(v.backend == rows[_i].backend, "row %d: %s: %s", _i,
 		      policy_backend_name(v.backend), v.reason);
 	ck_assert_msg(v.warm_beneath == !!(rows[_i].how & WARM), "row %d: %s", _i, v.reason);
@@ -301,21 +282,21 @@ START_TEST(test_any_facts)
 		struct policy_file f = {.size = any_size(&seed),
 			.resident = (int)(draw(&seed) % 1002) - 1,
 			.flags = (int)(draw(&seed) % 3) | (draw(&seed) % 8 ? 0 : O_DIRECT),
-			.may_be_written = draw(&seed) % 4 == 0, .sample = draw(&seed) % 4 == 0,
+			.may_be_written = draw(&seed) % 4 == 0,
 			.refuses_direct = draw(&seed) % 4 == 0,
 			.history = (enum policy_history)(draw(&seed) % 3)};
 		struct policy_verdict v;
 
 		d.measured.latency_ns = draw(&seed) % 2 ? (uint32_t)any_size(&seed) : 0;
 		d.measured.throughput = draw(&seed) % 2 ? any_size(&seed) : 0;
-		policy_choose(&v, &d, &h, &o, &f, any_size(&seed));
+		policy_choose(&v, &d, &h, &o, &f);
 		ck_assert_int_ne(v.backend, POLICY_AUTO);
 		ck_assert(v.backend != POLICY_KERNEL || h.passthrough);
 		ck_assert(v.backend != POLICY_RING || h.uring.works);
 		ck_assert(v.backend == POLICY_KERNEL || v.backend == POLICY_BUFFERED ||
 			  (d.direct.works != DEVICE_NO && !f.refuses_direct));
 		ck_assert(!v.fuse_cache || v.backend == POLICY_BUFFERED);
-		ck_assert_uint_eq(v.window, (uint64_t)v.depth * v.buffer);
+		ck_assert(v.warm_beneath || v.window == (uint64_t)v.depth * v.buffer);
 		ck_assert(v.window <= policy_memory(&o, &h) / 4);
 		ck_assert(v.buffer == 0 || ((v.buffer & (v.buffer - 1)) == 0 && v.buffer >= 4096 &&
 					    v.buffer <= 1u << 20));
