@@ -54,7 +54,8 @@ static ssize_t take(const struct receive *r, void *in, size_t room, size_t least
 			return n;
 		if (n >= 0)
 			return -EIO;
-		if (errno == ENODEV) /* unmounted, or aborted by fusectl */
+		/* Unmounted, or aborted by fusectl; ECONNABORTED: while a request was being handed over. */
+		if (errno == ENODEV || errno == ECONNABORTED)
 			return 0;
 		/* ENOENT: the request was interrupted before we had it. */
 		if (errno != ENOENT && errno != EINTR && errno != EAGAIN)

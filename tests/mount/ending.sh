@@ -52,6 +52,21 @@ test_umount_ends_it() {
 	assert_eq "$(status_of wait "$OD_PID")" 0 "exit status"
 }
 
+# The last close sends requests that the end overtakes: whoever is just reading one is told of an
+# aborted connection.
+test_last_close_ends_it() {
+	local i
+	setup
+	for i in {1..20}; do
+		od_mount "$SRC" "$MNT"
+		exec 5<"$MNT/file" 6<"$MNT/dir/below" 7<"$MNT/dir"
+		umount -l "$MNT"
+		exec 5<&- 6<&- 7<&-
+		_gone_within 60 "$OD_PID" || fail "still there after the last close, time $i"
+		assert_eq "$(status_of wait "$OD_PID")" 0 "exit status, time $i"
+	done
+}
+
 test_busy_mount_stays() {
 	local sleeper
 	setup
