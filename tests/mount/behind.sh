@@ -118,4 +118,89 @@ test_open_files_own() {
 	open_files own
 }
 
+# Somebody waits in SOURCE for each name that is made on the mount, takes it away at once and puts
+# something else there, or nothing. It was made all the same.
+taken_away_program() {
+	cat <<-'END'
+		import os, stat, sys
+		source, view = sys.argv[1:3]
+		times, kinds = 200, sys.argv[3:]
+		os.mkdir(f"{source}/taken")
+		with open(f"{source}/file", "w") as f:
+		    f.write("content")
+		def create(path):
+		    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+		    os.write(fd, b"written")
+		    st = os.fstat(fd)
+		    assert (st.st_size, st.st_mode) == (7, stat.S_IFREG | 0o600), st
+		    os.close(fd)
+		make = {
+		    "mkdir": os.mkdir,
+		    "mkfifo": os.mkfifo,
+		    "symlink": lambda path: os.symlink("target", path),
+		    "link": lambda path: os.link(f"{view}/file", path),
+		    "create": create,
+		}
+		make = {what: make[what] for what in make if what in kinds}
+		def take(path, away, n):
+		    while True:
+		        try:
+		            os.rename(path, away)
+		            break
+		        except FileNotFoundError:
+		            pass
+		    if n % 3 == 0:
+		        os.mkdir(path)
+		    elif n % 3 == 1:
+		        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+		pid = os.fork()
+		if pid == 0:
+		    for what in make:
+		        for n in range(times):
+		            take(f"{source}/{what}{n}", f"{source}/taken/{what}{n}", n)
+		    os._exit(0)
+		for what, call in make.items():
+		    failed = {}
+		    for n in range(times):
+		        try:
+		            call(f"{view}/{what}{n}")
+		        except OSError as e:
+		            failed[e.strerror] = failed.get(e.strerror, 0) + 1
+		    print(what, failed)
+		assert os.waitpid(pid, 0)[1] == 0
+		links = os.stat(f"{view}/file").st_nlink
+		assert links == times * ("link" in make) + 1, links
+		for what in make:
+		    for n in range(times):
+		        path = f"{what}{n}"
+		        assert os.path.lexists(f"{source}/taken/{path}"), path
+	END
+}
+
+taken_away() { # WHAT...
+	taken_away_program >"$T/program.py"
+	mkdir "$SRC/native" "$SRC/mount"
+	timeout 300 python3 "$T/program.py" "$SRC/native" "$SRC/native" "$@" >"$T/native"
+	od_mount "$SRC" "$MNT"
+	timeout 300 python3 "$T/program.py" "$SRC/mount" "$MNT/mount" "$@" >"$T/mount" ||
+		fail "status $?: $(cat "$T/mount")"
+	diff "$T/native" "$T/mount" >&2 || fail "the mount differs from SOURCE"
+	# Nobody is told for long that what was taken away is there.
+	sleep 1.5
+	diff <(cd "$SRC/mount" && find . -printf '%p %y\n' | sort) \
+		<(cd "$MNT/mount" && find . -printf '%p %y\n' | sort) >&2 || fail "the trees differ"
+	od_umount "$MNT"
+}
+
+test_taken_away_ext4() {
+	requires python3
+	setup ext4
+	taken_away mkdir mkfifo symlink link create
+}
+
+test_taken_away_overlay() {
+	overlay_source
+	taken_away mkdir mkfifo symlink link # overlayfs itself may say EEXIST to an open that is disturbed
+}
+
 run_tests "$@"
