@@ -7,9 +7,13 @@
 #include <sys/ioctl.h>
 
 #include "ctl/ctl.h"
+#include "ctl/json.h"
+#include "probe/sysfile.h"
 #include "stats/abi.h"
 #include "util/cleanup.h"
 #include "util/why.h"
+
+enum { JSON };
 
 static int ask(const char *path, struct stats_explain *answer)
 {
@@ -26,17 +30,49 @@ static int ask(const char *path, struct stats_explain *answer)
 	return CTL_FAILED;
 }
 
+/* The lines are "key   what is said"; a directory's first has no key. */
+static int print_json(const char *path, char *text)
+{
+	autofree char *name = strdup(path);
+	char *rest = text, *line;
+
+	if (!name)
+		return CTL_FAILED;
+	sys_clean(name);
+	printf("{\"path\":");
+	json_text(name);
+	printf(",\"directory\":%s", strncmp(text, "a directory\n", 12) == 0 ? "true" : "false");
+	while ((line = strsep(&rest, "\n"))) {
+		char *value = strstr(line, "  ");
+
+		if (!value)
+			continue;
+		*value++ = '\0';
+		value += strspn(value, " ");
+		putchar(',');
+		json_text(line);
+		putchar(':');
+		json_text(value);
+	}
+	printf("}\n");
+	return CTL_DONE;
+}
+
 static int explain(const struct ctl_args *args)
 {
 	autofree struct stats_explain *answer = calloc(1, sizeof(*answer));
 	int result = answer ? ask(args->operand[0], answer) : CTL_FAILED;
 
-	if (result == CTL_DONE)
-		fputs(answer->text, stdout);
-	return result;
+	if (result != CTL_DONE)
+		return result;
+	if (args->option[JSON])
+		return print_json(args->operand[0], answer->text);
+	fputs(answer->text, stdout);
+	return CTL_DONE;
 }
 
 static const struct ctl_option options[] = {
+	[JSON] = {"--json", NULL, "as JSON: an object with a string for each line"},
 	{NULL, NULL, NULL},
 };
 

@@ -327,7 +327,11 @@ test_explain() {
 	grep -q '^way      direct ' <<<"$text" || fail "said: $text"
 	grep -qE '^backend  (ring|direct), by blocks of [0-9]+ bytes$' <<<"$text" || fail "said: $text"
 	grep -q '^ahead ' <<<"$text" || fail "said: $text"
-	"$OVERDRIVECTL" explain "$T/mnt" >/dev/null || fail "a directory"
+	"$OVERDRIVECTL" explain "$T/mnt/file" --json >"$T/json"
+	jq -e --arg path "$T/mnt/file" '.path == $path and .directory == false and
+		(.way | startswith("direct ")) and .backend and .ahead' "$T/json" >/dev/null || fail "said: $(cat "$T/json")"
+	"$OVERDRIVECTL" explain "$T/mnt" --json >"$T/json" || fail "a directory"
+	jq -e '.directory == true and (.trees or .pattern)' "$T/json" >/dev/null || fail "said: $(cat "$T/json")"
 	assert_fails "not a file or directory of an overdrive mount" "$OVERDRIVECTL" explain "$T/fs/source/file"
 	od_umount "$T/mnt"
 	od_mount "$T/fs/source" "$T/mnt"
