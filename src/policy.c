@@ -144,11 +144,6 @@ uint64_t policy_memory(const struct policy_options *options, const struct host *
 	return size ? larger(8 * MIB, lesser(256 * MIB, size / 16 / MIB * MIB)) : 64 * MIB;
 }
 
-uint64_t policy_window_max(const struct policy_options *options, const struct host *host)
-{
-	return policy_memory(options, host) / STREAM_SHARE;
-}
-
 /* All that a verdict is made from. */
 struct question {
 	const struct device *device;
@@ -175,11 +170,17 @@ static uint64_t wanted_buffer(const struct question *q)
 	return q->model.latency_ns < 200000 ? BUFFER_MAX / 2 : BUFFER_MAX;
 }
 
+/* Bytes that are read ahead of one reader, at most. */
+static uint64_t window_max(const struct question *q)
+{
+	return policy_memory(q->options, q->host) / STREAM_SHARE;
+}
+
 /* Twice latency × throughput, within the stream's share of memory and the file. */
 static void set_window(struct question *q)
 {
 	struct policy_verdict *v = q->verdict;
-	uint64_t share = policy_window_max(q->options, q->host);
+	uint64_t share = window_max(q);
 	double flight = (double)q->model.latency_ns * (double)q->model.throughput / 1e9;
 	uint64_t buffer = wanted_buffer(q), window, limit = share;
 
@@ -300,16 +301,6 @@ static bool kernel_suffices(struct question *q)
 	return true;
 }
 
-/* What is done, and what there is to gain. */
-static void say_gain(struct question *q, const char *what)
-{
-	const struct policy_model *m = &q->model;
-
-	say(q, "%s; the kernel's readahead of %s reaches %s, the disk %s%s", what,
-	    policy_bytes(q->device->readahead).text, policy_rate(m->kernel).text,
-	    policy_rate(m->throughput).text, m->measured ? "" : " (assumed)");
-}
-
 /*
  * Cold, large, not random, on a disk that can do more than the kernel asks of it: fetched into
  * SOURCE's page cache ahead of its reader, whose reads stay the kernel's. Not past the page cache:
@@ -318,11 +309,15 @@ static void say_gain(struct question *q, const char *what)
  */
 static void warm(struct question *q)
 {
+	const struct policy_model *m = &q->model;
+
 	leave_to_kernel(q);
-	q->verdict->window = lesser(policy_window_max(q->options, q->host), q->file->size);
+	q->verdict->window = lesser(window_max(q), q->file->size);
 	q->verdict->warm_beneath = q->verdict->window > 0;
-	say_gain(q, q->file->history == POLICY_SEQUENTIAL ? "read in order"
-							   : "cold and large");
+	say(q, "%s; the kernel's readahead of %s reaches %s, the disk %s%s",
+	    q->file->history == POLICY_SEQUENTIAL ? "read in order" : "cold and large",
+	    policy_bytes(q->device->readahead).text, policy_rate(m->kernel).text,
+	    policy_rate(m->throughput).text, m->measured ? "" : " (assumed)");
 }
 
 void policy_choose(struct policy_verdict *verdict, const struct device *device,

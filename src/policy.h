@@ -84,8 +84,6 @@ void policy_model(struct policy_model *model, const struct device *device);
 
 /* The options' memory, or what is chosen where they say nothing. */
 uint64_t policy_memory(const struct policy_options *options, const struct host *host);
-/* Bytes that are read ahead of one reader, at most. */
-uint64_t policy_window_max(const struct policy_options *options, const struct host *host);
 
 /* "ring", … ; "1.5 MiB", "2.1 GB/s", "60 µs" */
 const char *policy_backend_name(enum policy_backend backend);

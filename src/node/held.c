@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is open, held where nothing but a name leads to it. */
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "node/tree.h"
@@ -10,15 +9,6 @@
 static bool needs_holding(const struct node *n)
 {
 	return n->handle_type == IDENTITY_BY_NUMBER && n->id != NODE_ROOT_ID;
-}
-
-/* Not a copy of a real descriptor, which would keep its flags, leases and ETXTBSY alive. */
-static int path_fd(const struct tree *t, int fd)
-{
-	char name[12];
-
-	snprintf(name, sizeof(name), "%d", fd);
-	return openat(t->source.proc_fds, name, O_PATH | O_CLOEXEC);
 }
 
 bool tree_hold(struct tree *t, struct node *n, int fd)
@@ -36,9 +26,14 @@ bool tree_hold(struct tree *t, struct node *n, int fd)
 	if (held) {
 		oi->holders++;
 		if (oi->held < 0 && oi->pin < 0 && openfile_spare(t->openfiles)) {
-			oi->held = path_fd(t, fd);
-			if (oi->held < 0)
+			/* Not a copy of a real descriptor, which would keep its flags, leases
+			 * and ETXTBSY alive. */
+			int path = source_reopen(&t->source, fd, O_PATH);
+
+			if (path < 0)
 				openfile_unpin(t->openfiles);
+			else
+				oi->held = path;
 		}
 	}
 	node_unlock(t->nodes, n);

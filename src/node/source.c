@@ -164,6 +164,14 @@ void source_deinit(struct source *s)
 	s->path = NULL;
 }
 
+int source_reopen(const struct source *s, int fd, int flags)
+{
+	char name[12];
+
+	snprintf(name, sizeof(name), "%d", fd);
+	return or_errno(openat(s->proc_fds, name, flags | O_CLOEXEC));
+}
+
 int source_open_child(int directory, const char *name, bool cached_only)
 {
 	struct open_how how = {

@@ -46,6 +46,9 @@ void source_deinit(struct source *source);
  */
 int source_set_atime(struct source *source, bool never, bool always);
 
+/* Opens anew what a descriptor of the serving process names, O_PATH or not; or -errno. */
+int source_reopen(const struct source *source, int fd, int flags);
+
 /*
  * Opens one name below an open directory as O_PATH, never following a symlink, never into another
  * mount. With cached_only it fails with -EAGAIN rather than wait for the disk.

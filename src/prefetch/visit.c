@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -38,11 +37,7 @@ static bool may_be_refused(int fd, const struct stat *st, const struct who *who)
 /* Opens for reading what an O_PATH descriptor names. */
 static int reopen(struct tree *t, int fd, int flags)
 {
-	char name[12];
-
-	snprintf(name, sizeof(name), "%d", fd);
-	return or_errno(openat(t->source.proc_fds, name,
-			       O_RDONLY | O_NOATIME | O_NONBLOCK | O_CLOEXEC | flags));
+	return source_reopen(&t->source, fd, O_RDONLY | O_NOATIME | O_NONBLOCK | flags);
 }
 
 static int reach(struct tree *t, uint64_t id, struct fd_lease *lease)
