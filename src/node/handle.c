@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/handle.h"
 
+#include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
 
@@ -77,14 +79,32 @@ bool identity_from_lower(int fd)
 	       !(b.handle.f_handle[6] & OVL_FH_FLAG_PATH_UPPER);
 }
 
+/*
+ * While the number of a deleted file is being given to a new one, ext4 says ENOMEM and means ESTALE:
+ * iget_locked() (fs/inode.c) returns nothing for an inode that is I_CREATING. That passes with the
+ * creation, which may have to wait for the disk; ENOMEM that stays is what it says.
+ */
+#define CREATING_YIELDS 20
+#define CREATING_TRIES	1000
+#define CREATING_PAUSE	1000 /* microseconds */
+
 int identity_open(int root, const struct identity *id, int flags)
 {
 	union handle_buffer b;
+	int fd;
 
 	b.handle.handle_bytes = id->length;
 	b.handle.handle_type = id->type;
 	memcpy(b.handle.f_handle, id->bytes, id->length);
-	return or_errno(open_by_handle_at(root, &b.handle, flags));
+	fd = or_errno(open_by_handle_at(root, &b.handle, flags));
+	for (int i = 0; fd == -ENOMEM && i < CREATING_TRIES; i++) {
+		if (i < CREATING_YIELDS)
+			sched_yield();
+		else
+			usleep(CREATING_PAUSE);
+		fd = or_errno(open_by_handle_at(root, &b.handle, flags));
+	}
+	return fd;
 }
 
 uint32_t identity_hash(const struct identity *id)

@@ -4,6 +4,8 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +239,38 @@ START_TEST(test_inode_reuse)
 }
 END_TEST
 
+static void *make_and_delete(void *arg)
+{
+	const atomic_bool *end = arg;
+
+	while (!atomic_load(end)) {
+		create("again");
+		unlink("again");
+	}
+	return NULL;
+}
+
+/* Also while its number is being given to another, which ext4 calls ENOMEM. */
+START_TEST(test_stale_while_created)
+{
+	struct identity id;
+	pthread_t thread;
+	atomic_bool end = false;
+
+	enter(_i, "created");
+	create("again");
+	if (!may_open())
+		return;
+	id = id_of("again");
+	ck_assert_int_eq(unlink("again"), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, make_and_delete, &end), 0);
+	for (int i = 0; i < 300000; i++)
+		ck_assert_int_eq(identity_open(root, &id, O_PATH), -ESTALE);
+	atomic_store(&end, true);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 START_TEST(test_by_number)
 {
 	struct identity a, b;
@@ -308,6 +342,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_round_trip, 0, 2);
 	tcase_add_loop_test(tc, test_deleted_is_stale, 0, 2);
 	tcase_add_loop_test(tc, test_inode_reuse, 0, 2);
+	tcase_add_loop_test(tc, test_stale_while_created, 0, 2);
 	tcase_add_test(tc, test_by_number);
 	tcase_add_loop_test(tc, test_hash_spread, 0, 4);
 	return run_case("handle", tc);
