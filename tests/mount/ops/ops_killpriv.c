@@ -235,6 +235,49 @@ static void killpriv_nothing(struct ops *o)
 	close(fd);
 }
 
+struct later {
+	const char *who;
+	mode_t mode;
+	int fd;
+};
+
+static void write_later(struct ops *o, void *arg)
+{
+	const struct later *l = arg;
+	char step[64];
+
+	snprintf(step, sizeof(step), "%04o since it was opened, written by %s", l->mode, l->who);
+	ops_try(o, step, pwrite(l->fd, "x", 1, 0));
+	ops_show(o, step, AT_FDCWD, "f");
+}
+
+/* Opened, and so on its way, when it was a plain file. */
+static void killpriv_later(struct ops *o)
+{
+	const struct ops_user member = { USER_B, USER_B, 1, { GROUP_X } };
+	const mode_t later_modes[] = { 06777, 04766, 02666, 02767 };
+	struct later l;
+	size_t i;
+
+	for (i = 0; i < sizeof(later_modes) / sizeof(later_modes[0]); i++) {
+		l.mode = later_modes[i];
+		ops_mk(o, "f", "text");
+		if (chown("f", USER_A, GROUP_X) < 0)
+			ops_try(o, "set-up", -1);
+		l.fd = ops_open(o, "f", O_RDWR);
+		chmod("f", l.mode);
+		l.who = "another";
+		ops_as(o, &ops_user_b, write_later, &l);
+		chmod("f", l.mode);
+		l.who = "a member";
+		ops_as(o, &member, write_later, &l);
+		chmod("f", l.mode);
+		l.who = "root";
+		write_later(o, &l);
+		close(l.fd);
+	}
+}
+
 static int set_cap(const char *path)
 {
 	const struct vfs_cap_data cap = {
@@ -294,6 +337,7 @@ const struct scenario killpriv_scenarios[] = {
 	{ "killpriv_other", killpriv_other, OPS_ROOT },
 	{ "killpriv_nothing", killpriv_nothing, OPS_ROOT },
 	{ "killpriv_groups", killpriv_groups, OPS_ROOT },
+	{ "killpriv_later", killpriv_later, OPS_ROOT },
 	{ "killpriv_caps", killpriv_caps, OPS_ROOT },
 	{ 0 },
 };
