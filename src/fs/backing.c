@@ -75,11 +75,11 @@ static int choose_way(struct fs *fs, struct open_inode *oi, int fd, bool real)
 
 	/* Streams could not be mmap'd before Linux 6.6. */
 	oi->way = direct && fs->tree.kernel.has[KERNEL_DIRECT_MMAP] ? WAY_DIRECT : WAY_CACHED;
+	oi->large = fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= (off_t)WARM_MIN_SIZE;
 	if (!atomic_load_explicit(&fs->passthrough, memory_order_relaxed))
 		return 0;
 	if (fd < 0)
 		return -EBADF;
-	oi->large = fstat(fd, &st) == 0 && st.st_size >= (off_t)WARM_MIN_SIZE;
 	/* Whether a write clears setuid and setgid depends on who writes, but backing I/O has one
 	 * identity for all: such a file's data comes to us, who act as the caller. */
 	if (!direct && (st.st_mode & (S_ISUID | S_ISGID)))

@@ -171,7 +171,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err = open_node(req, fs, node, fi);
 
 	/* Before the answer: after it the kernel may forget the node at any time. */
-	if (!err && fi->backing_id > 0 && !fi->direct_io && !flags_write(fi->flags) &&
+	if (!err && !fi->direct_io && !flags_write(fi->flags) &&
 	    openfile_get(fs->tree.openfiles, fi->fh)->large)
 		warming_opened(fs, node);
 	if (!err && !flags_write(fi->flags))

@@ -17,9 +17,10 @@ setup() { # [OPTIONS…]
 	od_mount "$@" "$T/img/src" "$T/mnt"
 }
 
-# Nothing of the file stays in SOURCE's page cache.
+# Nothing of the file stays in a page cache: SOURCE's, or FUSE's where data goes through that.
 cold() {
 	sync -f "$T/img"
+	[[ -z ${fuse_cache-} ]] || dd if="$T/mnt/file" iflag=nocache count=0 status=none
 	dd if="$T/img/src/file" iflag=nocache count=0 status=none
 }
 
@@ -117,6 +118,15 @@ test_mapped() {
 		    if i % (256 << 10) == 0: time.sleep(0.002)
 	END
 	until_fetched $((32 << 20)) python3 "$T/map.py" "$T/mnt/file"
+}
+
+# As for an ordinary user and before Linux 6.9: data goes through the daemon and FUSE's page cache.
+test_without_passthrough() {
+	setup -o passthrough=off
+	local fuse_cache=1 got
+	reads() { got=$(slow_reader forward "$T/mnt/file"); }
+	until_fetched $((32 << 20)) reads
+	assert_eq "$got" "$(sha256sum <"$T/img/src/file" | cut -d' ' -f1)" "what was read"
 }
 
 test_random_is_left_alone() {
