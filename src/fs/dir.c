@@ -60,6 +60,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	tree_hold(&fs->tree, fs_node(fs, ino), fd);
 	walking_listed(req, fs, fs_node(fs, ino), fd);
 	listed_open(fs, of, fi);
+	worker_replies(worker_self());
 	if (fuse_reply_open(req, fi) != 0)
 		close_dir(fs, fi->fh);
 }

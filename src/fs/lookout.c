@@ -27,25 +27,56 @@ enum lookout_step lookout_step(uint64_t section, uint64_t now, uint64_t *wait_ns
 	return age < LOOKOUT_LINGER ? LOOKOUT_WATCH : LOOKOUT_SLEEP;
 }
 
-void lookout_waited(struct lookout *l, unsigned kind, uint64_t now)
+bool lookout_wants_to_know(const struct lookout *l, uint64_t now)
 {
-	_Atomic uint64_t *until = &l->eager_until[kind_of(kind)];
-
-	/* Relaxed: a thread that sees it late loses a millisecond. */
-	if (atomic_load_explicit(until, memory_order_relaxed) < now + LOOKOUT_EAGER)
-		atomic_store_explicit(until, now + LOOKOUT_EAGER, memory_order_relaxed);
+	return now < atomic_load_explicit(&l->slow_until, memory_order_relaxed);
 }
 
-static void take(struct lookout *l, uint64_t section, uint64_t now)
+static uint32_t credit_after(uint32_t credit, uint64_t elapsed, enum lookout_wait wait,
+			     bool handed_over)
+{
+	uint64_t pays_for = elapsed / LOOKOUT_COST;
+
+	if (wait == LOOKOUT_ALONE)
+		return credit / 2;
+	if (wait == LOOKOUT_OTHERS) {
+		credit += pays_for < LOOKOUT_CREDIT ? (uint32_t)pays_for : LOOKOUT_CREDIT;
+		return credit < LOOKOUT_CREDIT_MAX ? credit : LOOKOUT_CREDIT_MAX;
+	}
+	return credit - (handed_over && credit);
+}
+
+/* Relaxed: what is counted wrongly when two end at once is soon counted again. */
+void lookout_ended(struct lookout *l, unsigned kind, uint64_t now, uint64_t elapsed,
+		   enum lookout_wait wait, bool handed_over)
+{
+	_Atomic uint32_t *credit = &l->credit[kind_of(kind)];
+	uint32_t had = atomic_load_explicit(credit, memory_order_relaxed);
+	uint32_t has = credit_after(had, elapsed, wait, handed_over);
+
+	if (has != had)
+		atomic_store_explicit(credit, has, memory_order_relaxed);
+	if (wait == LOOKOUT_OTHERS)
+		atomic_store_explicit(&l->eager_until[kind_of(kind)], now + LOOKOUT_EAGER,
+				      memory_order_relaxed);
+	if (elapsed >= LOOKOUT_WAIT)
+		atomic_store_explicit(&l->slow_until, now + LOOKOUT_EAGER, memory_order_relaxed);
+}
+
+static bool is_eager(const struct lookout *l, unsigned kind, uint64_t now)
+{
+	return !l->running ||
+	       (atomic_load_explicit(&l->credit[kind], memory_order_relaxed) &&
+		now < atomic_load_explicit(&l->eager_until[kind], memory_order_relaxed));
+}
+
+static void take(struct lookout *l, uint64_t section)
 {
 	uint64_t open = section;
-	bool waits = l->calls.waits(l->argument);
 
-	if (!atomic_compare_exchange_strong(&l->section, &open, section | LOOKOUT_CLOSED))
-		return; /* it has ended by itself */
-	if (waits)
-		lookout_waited(l, (unsigned)(section & KIND_MASK), now);
-	l->calls.hand_over(l->argument);
+	if (atomic_compare_exchange_strong(&l->section, &open, section | LOOKOUT_CLOSED))
+		l->calls.hand_over(l->argument);
+	/* else it has ended by itself */
 }
 
 /*
@@ -70,7 +101,7 @@ static void *lookout_main(void *argument)
 
 		switch (lookout_step(section, now, &wait_ns)) {
 		case LOOKOUT_TAKE:
-			take(l, section, now);
+			take(l, section);
 			break;
 		case LOOKOUT_WATCH:
 			pause = (struct timespec){.tv_nsec = (long)wait_ns};
@@ -93,8 +124,6 @@ int lookout_start(struct lookout *l, const struct lookout_calls *calls, void *ar
 	atomic_store(&l->section, LOOKOUT_CLOSED);
 	err = pthread_create(&l->thread, NULL, lookout_main, l);
 	l->running = !err;
-	for (unsigned i = 0; err && i < LOOKOUT_KINDS; i++)
-		atomic_store(&l->eager_until[i], UINT64_MAX);
 	return -err;
 }
 
@@ -118,7 +147,7 @@ uint64_t lookout_open(struct lookout *l, unsigned kind, uint64_t start)
 {
 	uint64_t section = (start & ~LOOKOUT_CLOSED & ~KIND_MASK) | kind_of(kind);
 
-	if (start < atomic_load_explicit(&l->eager_until[kind_of(kind)], memory_order_relaxed))
+	if (is_eager(l, kind_of(kind), start))
 		return 0;
 	atomic_store(&l->section, section);
 	if (atomic_load(&l->asleep))

@@ -29,6 +29,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_ino, const char *name)
 		struct fuse_entry_param absent = {.entry_timeout = fs->negative_timeout};
 
 		worker_self()->err = ENOENT;
+		worker_replies(worker_self());
 		fuse_reply_entry(req, &absent);
 	} else {
 		reply_err(req, err);

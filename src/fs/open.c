@@ -176,9 +176,12 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		warming_opened(fs, node);
 	if (!err && !flags_write(fi->flags))
 		walking_opened(req, fs, node);
-	if (err)
+	if (err) {
 		reply_err(req, err);
-	else if (fuse_reply_open(req, fi) != 0) /* the caller was killed meanwhile */
+		return;
+	}
+	worker_replies(worker_self());
+	if (fuse_reply_open(req, fi) != 0) /* the caller was killed meanwhile */
 		open_undo(fs, ino, fi->fh);
 }
 

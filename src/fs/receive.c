@@ -45,6 +45,13 @@ static enum wake_came wait_awake(struct receive *r, int tid)
 	return budget ? spin(r->fd, now + budget) : WAKE_SLEPT;
 }
 
+bool receive_pending(const struct receive *r)
+{
+	struct pollfd p = {.fd = r->fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
+}
+
 static ssize_t take(const struct receive *r, void *in, size_t room, size_t least)
 {
 	for (;;) {

@@ -26,3 +26,5 @@ struct receive {
  */
 ssize_t receive_request(struct receive *receive, int tid, void *in, size_t room, size_t least,
 			uint64_t *arrived);
+/* Whether a request has come already. */
+bool receive_pending(const struct receive *receive);

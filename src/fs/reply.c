@@ -11,11 +11,13 @@
 void reply_err(fuse_req_t req, int err)
 {
 	worker_self()->err = -err;
+	worker_replies(worker_self());
 	fuse_reply_err(req, -err);
 }
 
 void reply_buf(fuse_req_t req, const void *data, size_t size)
 {
+	worker_replies(worker_self());
 	fuse_reply_buf(req, data, size);
 }
 
@@ -65,6 +67,7 @@ void reply_attr(fuse_req_t req, struct fs *fs, struct node *node, const struct s
 	struct stat st;
 
 	fill_stat(fs, stx, &st);
+	worker_replies(worker_self());
 	fuse_reply_attr(req, &st, attr_timeout(fs, node));
 }
 
@@ -88,6 +91,7 @@ void reply_child(fuse_req_t req, struct fs *fs, struct child *child)
 	/* Most look-ups are followed by something that needs the descriptor. */
 	fdcache_put(fs->tree.fdcache, child->node->id, child->fd, &lease);
 	fdcache_return(fs->tree.fdcache, &lease);
+	worker_replies(worker_self());
 	if (fuse_reply_entry(req, &e) != 0) /* the caller was killed meanwhile */
 		node_forget(fs->tree.nodes, child->node, 1);
 }

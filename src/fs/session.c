@@ -15,7 +15,12 @@
 #include "util/log.h"
 
 #define FIRST_WORKERS 2u
+/* uapi fuse.h */
+#define OPCODE_FORGET 2
+#define OPCODE_RELEASE 18
 #define OPCODE_INIT 26
+#define OPCODE_RELEASEDIR 29
+#define OPCODE_BATCH_FORGET 42
 
 void session_end(struct session *s, int error)
 {
@@ -45,6 +50,23 @@ static void debug_line(const struct worker *w, const struct request_header *h, u
 		 w->leading ? "" : ", handed over");
 }
 
+/* Nobody waits for these: they say nothing of how many are at work. */
+static bool is_waited_for(uint32_t opcode)
+{
+	return opcode != OPCODE_FORGET && opcode != OPCODE_BATCH_FORGET &&
+	       opcode != OPCODE_RELEASE && opcode != OPCODE_RELEASEDIR;
+}
+
+/* Numbers a request that was just received; the leader's. */
+static uint32_t count_asked(struct session *s, uint32_t opcode)
+{
+	uint32_t asked = atomic_load_explicit(&s->asked, memory_order_relaxed) +
+			 is_waited_for(opcode);
+
+	atomic_store_explicit(&s->asked, asked, memory_order_relaxed);
+	return asked;
+}
+
 /* Returns when it was done. */
 static uint64_t process(struct session *s, struct worker *w, size_t size, uint64_t start)
 {
@@ -52,13 +74,19 @@ static uint64_t process(struct session *s, struct worker *w, size_t size, uint64
 	struct request_header h = *(struct request_header *)(void *)w->in;
 	struct fuse_buf buf = {.mem = w->in, .size = size};
 	uint64_t elapsed;
+	bool might_wait;
 
 	worker_begins(w, &h, start);
+	w->asked = count_asked(s, h.opcode);
+	w->sleeps = -1;
+	w->wait = LOOKOUT_UNKNOWN;
 	fuse_session_process_buf(s->fs->fuse, &buf);
 	creds_rest(&w->creds);
 	elapsed = clock_ns() - start;
-	if (!crew_leave_section(w) && elapsed >= LOOKOUT_PATIENCE)
-		lookout_waited(&s->lookout, h.opcode, start + elapsed);
+	might_wait = w->section || !w->leading;
+	crew_leave_section(w);
+	if (might_wait)
+		lookout_ended(&s->lookout, h.opcode, start + elapsed, elapsed, w->wait, !w->leading);
 	atomic_store_explicit(&w->started_ns, 0, memory_order_relaxed);
 	stats_request(w->stats, h.opcode, w->err, elapsed);
 	if (!w->leading)
@@ -80,7 +108,6 @@ void session_serve(struct session *s, struct worker *w)
 		uint64_t time;
 		ssize_t n;
 
-		atomic_store_explicit(&s->leader, w->tid, memory_order_relaxed);
 		n = receive_request(&s->receive, w->tid, w->in, WORKER_IN_ROOM,
 				    sizeof(struct request_header), &time);
 		if (n <= 0) {
@@ -137,7 +164,7 @@ struct session *session_free(struct session *s)
 
 int session_start(struct session *s)
 {
-	static const struct lookout_calls calls = {crew_leader_waits, crew_hand_over};
+	static const struct lookout_calls calls = {crew_hand_over};
 	cpu_set_t cpus;
 	int err = lookout_start(&s->lookout, &calls, s);
 

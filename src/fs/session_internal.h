@@ -21,7 +21,7 @@ struct session {
 	_Atomic uint32_t lead; /* futex: 1 while somebody leads */
 	_Atomic uint32_t idle; /* workers that wait for the lead, or are about to */
 	_Atomic uint32_t threads;
-	_Atomic int leader; /* its thread's id, for the lookout */
+	_Atomic uint32_t asked; /* requests that somebody waits for; counted by the leader */
 	_Atomic bool ended;
 	_Atomic int error;
 	_Atomic bool dozing; /* the housekeeper wants to hear of the next request */
@@ -42,8 +42,6 @@ bool crew_wait_for_lead(struct session *session);
 bool crew_take_lead(struct session *session);
 /* The lead, which nobody but the caller has, goes to somebody who is not busy. */
 void crew_hand_over(void *session);
-/* For the lookout: whether the leader waits for something other than a CPU. */
-bool crew_leader_waits(void *session);
 /* Whether the worker still leads after a section, if it was in one. */
 bool crew_leave_section(struct worker *worker);
 /* Starts a thread with a spare worker, or a new one. 0 or -errno. */

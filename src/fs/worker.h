@@ -39,6 +39,9 @@ struct worker {
 	char *out; /* WORKER_MAX_DATA bytes for a reply, page-aligned */
 	bool leading;
 	uint64_t section; /* 0, or what might wait since then (lookout.h); `leading` is unsure then */
+	uint32_t asked;	  /* the session's count, when the request was received */
+	long sleeps;	  /* this thread's, before it might wait; -1: not looked at */
+	uint8_t wait;	  /* enum lookout_wait */
 	int tid;
 	int err; /* positive errno of the last reply */
 	/* What it is doing, for SIGUSR1; started_ns 0: nothing. */
@@ -64,3 +67,6 @@ struct worker *worker_self(void);
 void worker_may_block(struct worker *worker);
 /* The rest of this request might wait for the disk, but mostly does not: then it costs nothing. */
 void worker_might_block(struct worker *worker);
+/* To be called right before the reply to a request that might have waited: the last moment at which
+ * one can tell whether others are at work besides the program that waits for it. */
+void worker_replies(struct worker *worker);

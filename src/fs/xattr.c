@@ -22,9 +22,12 @@ static int reach_xattr(fuse_req_t req, fuse_ino_t ino, struct fd_lease *lease)
 /* Replies to a get or list: the size that it needs, or the n bytes in the worker's buffer. */
 static void reply_value(fuse_req_t req, size_t size, ssize_t n)
 {
-	if (n < 0)
+	if (n < 0) {
 		reply_err(req, (int)n);
-	else if (size == 0)
+		return;
+	}
+	worker_replies(worker_self());
+	if (size == 0)
 		fuse_reply_xattr(req, (size_t)n);
 	else
 		reply_buf(req, worker_self()->out, (size_t)n);

@@ -11,11 +11,8 @@ struct task_times {
 	uint64_t delayed; /* able to run, but without a CPU */
 };
 
-/* The state's letter as in proc(5), 'R', 'S', 'D'…; 0: unknown. proc is a descriptor of /proc. */
-char task_state(int proc, int tid);
-/* False where the kernel keeps no such times. */
+/* False where the kernel keeps no such times. proc is a descriptor of /proc. */
 bool task_times(int proc, int tid, struct task_times *times);
 
-/* The parsers (pure). */
-char task_parse_state(const char *stat);
+/* The parser (pure). */
 bool task_parse_times(const char *schedstat, struct task_times *times);

@@ -43,20 +43,14 @@ END_TEST
 
 struct lead {
 	_Atomic unsigned handed_over;
-	_Atomic bool waits;
 };
-
-static bool waits(void *argument)
-{
-	return atomic_load(&((struct lead *)argument)->waits);
-}
 
 static void hand_over(void *argument)
 {
 	atomic_fetch_add(&((struct lead *)argument)->handed_over, 1);
 }
 
-static const struct lookout_calls calls = {waits, hand_over};
+static const struct lookout_calls calls = {hand_over};
 
 /* Polls: the lookout's thread may be kept from running for as long as it pleases the machine. */
 static void wait_for(const _Atomic unsigned *count, unsigned wanted)
@@ -77,31 +71,14 @@ static struct lookout *start(struct lead *lead)
 
 START_TEST(taken_when_it_lasts)
 {
-	struct lead lead = {.waits = true};
+	struct lead lead = {0};
 	struct lookout *l = start(&lead);
-	uint64_t now = clock_ns();
-	uint64_t section = lookout_open(l, KIND, now);
+	uint64_t section = lookout_open(l, KIND, clock_ns());
 
 	ck_assert_uint_ne(section, 0);
 	wait_for(&lead.handed_over, 1);
 	ck_assert(!lookout_close(l, section));
-	/* Its kind hands over at once from then on, and no other does. */
-	ck_assert_uint_eq(lookout_open(l, KIND, now + LOOKOUT_PATIENCE), 0);
-	ck_assert_uint_ne(lookout_open(l, KIND + 1, now + LOOKOUT_PATIENCE), 0);
-	ck_assert_uint_ne(lookout_open(l, KIND, now + 3600000 * MSEC), 0);
-	lookout_stop(l);
-	free(l);
-}
-END_TEST
-
-START_TEST(preempted_is_not_eager)
-{
-	struct lead lead = {.waits = false};
-	struct lookout *l = start(&lead);
-	uint64_t section = lookout_open(l, KIND, clock_ns());
-
-	wait_for(&lead.handed_over, 1);
-	ck_assert(!lookout_close(l, section));
+	/* Whether anybody gained by that is not known yet. */
 	ck_assert_uint_ne(lookout_open(l, KIND, clock_ns()), 0);
 	lookout_stop(l);
 	free(l);
@@ -111,7 +88,7 @@ END_TEST
 /* Also from its sleep. */
 START_TEST(woken)
 {
-	struct lead lead = {.waits = true};
+	struct lead lead = {0};
 	struct lookout *l = start(&lead);
 	uint64_t section;
 
@@ -129,7 +106,7 @@ END_TEST
 /* The lead is either kept or handed over, never both and never neither. */
 START_TEST(one_lead)
 {
-	struct lead lead = {.waits = false};
+	struct lead lead = {0};
 	struct lookout *l = start(&lead);
 	unsigned lost = 0;
 
@@ -147,17 +124,95 @@ START_TEST(one_lead)
 }
 END_TEST
 
-START_TEST(waited_by_itself)
+static bool is_eager(struct lookout *l, unsigned kind, uint64_t now)
 {
-	struct lookout l = {0};
+	uint64_t section = lookout_open(l, kind, now);
 
-	lookout_waited(&l, KIND, 1000 * MSEC);
-	ck_assert_uint_eq(lookout_open(&l, KIND, 1000 * MSEC), 0);
-	ck_assert_uint_eq(lookout_open(&l, KIND, 1000 * MSEC + LOOKOUT_EAGER - 1), 0);
-	ck_assert_uint_ne(lookout_open(&l, KIND, 1000 * MSEC + LOOKOUT_EAGER), 0);
+	if (section)
+		lookout_close(l, section);
+	return !section;
+}
+
+/* A lookout that never interferes. */
+static const struct lookout quiet = {.section = LOOKOUT_CLOSED, .running = true};
+
+/* Who waits while others are at work lets them have the lead, from the next request on. */
+START_TEST(others_wait_too)
+{
+	struct lookout l = quiet;
+
+	lookout_ended(&l, KIND, 1000 * MSEC, 2 * LOOKOUT_WAIT, LOOKOUT_OTHERS, false);
+	ck_assert(is_eager(&l, KIND, 1000 * MSEC));
+	ck_assert(!is_eager(&l, KIND + 1, 1000 * MSEC));
+	ck_assert(is_eager(&l, KIND, 1000 * MSEC + LOOKOUT_EAGER - 1));
+	ck_assert(!is_eager(&l, KIND, 1000 * MSEC + LOOKOUT_EAGER));
 	/* Opcodes that we don't know share a kind. */
-	lookout_waited(&l, 4096, 1000 * MSEC);
-	ck_assert_uint_eq(lookout_open(&l, 5000, 1000 * MSEC), 0);
+	lookout_ended(&l, 4096, 1000 * MSEC, 2 * LOOKOUT_WAIT, LOOKOUT_OTHERS, false);
+	ck_assert(is_eager(&l, 5000, 1000 * MSEC));
+}
+END_TEST
+
+/* A single program, however long it waits, and who was only preempted. */
+START_TEST(alone_or_unknown)
+{
+	struct lookout l = quiet;
+
+	lookout_ended(&l, KIND, 1000 * MSEC, 5 * MSEC, LOOKOUT_ALONE, true);
+	lookout_ended(&l, KIND, 1000 * MSEC, 5 * MSEC, LOOKOUT_UNKNOWN, true);
+	ck_assert(!is_eager(&l, KIND, 1000 * MSEC));
+	/* The others have gone. */
+	lookout_ended(&l, KIND, 1000 * MSEC, 5 * MSEC, LOOKOUT_OTHERS, true);
+	ck_assert(is_eager(&l, KIND, 1000 * MSEC));
+	for (unsigned i = 0; i < 10; i++)
+		lookout_ended(&l, KIND, 1000 * MSEC, 5 * MSEC, LOOKOUT_ALONE, true);
+	ck_assert(!is_eager(&l, KIND, 1000 * MSEC));
+}
+END_TEST
+
+/* A wait pays for as many hand-overs before requests that then don't wait as it took time. */
+START_TEST(credit_is_spent)
+{
+	struct lookout l = quiet;
+	unsigned n = 0;
+
+	lookout_ended(&l, KIND, 1000 * MSEC, 20 * LOOKOUT_COST, LOOKOUT_OTHERS, false);
+	for (; is_eager(&l, KIND, 1000 * MSEC) && n < 1000; n++)
+		lookout_ended(&l, KIND, 1000 * MSEC, LOOKOUT_COST, LOOKOUT_UNKNOWN, true);
+	ck_assert_uint_eq(n, 20);
+	/* One that takes seconds does not pay for thousands. */
+	for (unsigned i = 0; i < 1000; i++)
+		lookout_ended(&l, KIND, 1000 * MSEC, 9000 * MSEC, LOOKOUT_OTHERS, true);
+	for (n = 0; is_eager(&l, KIND, 1000 * MSEC) && n < 10000; n++)
+		lookout_ended(&l, KIND, 1000 * MSEC, LOOKOUT_COST, LOOKOUT_UNKNOWN, true);
+	ck_assert_uint_eq(n, LOOKOUT_CREDIT_MAX);
+	/* Where nothing was handed over nothing is spent. */
+	lookout_ended(&l, KIND, 1000 * MSEC, LOOKOUT_WAIT, LOOKOUT_OTHERS, false);
+	for (n = 0; n < 1000; n++)
+		lookout_ended(&l, KIND, 1000 * MSEC, LOOKOUT_COST, LOOKOUT_UNKNOWN, false);
+	ck_assert(is_eager(&l, KIND, 1000 * MSEC));
+}
+END_TEST
+
+/* Looking costs a system call: only while something takes long. */
+START_TEST(looks_closer)
+{
+	struct lookout l = quiet;
+
+	ck_assert(!lookout_wants_to_know(&l, 1000 * MSEC));
+	lookout_ended(&l, KIND, 1000 * MSEC, LOOKOUT_WAIT - 1, LOOKOUT_UNKNOWN, false);
+	ck_assert(!lookout_wants_to_know(&l, 1000 * MSEC));
+	lookout_ended(&l, KIND, 1000 * MSEC, LOOKOUT_WAIT, LOOKOUT_UNKNOWN, false);
+	ck_assert(lookout_wants_to_know(&l, 1000 * MSEC));
+	ck_assert(!lookout_wants_to_know(&l, 1000 * MSEC + LOOKOUT_EAGER));
+}
+END_TEST
+
+/* Without its thread everything is handed over. */
+START_TEST(without_thread)
+{
+	struct lookout l = {.section = LOOKOUT_CLOSED};
+
+	ck_assert(is_eager(&l, KIND, 1000 * MSEC));
 }
 END_TEST
 
@@ -169,9 +224,12 @@ int main(void)
 	tcase_add_test(tcase, steps);
 	tcase_add_test(tcase, steps_closed);
 	tcase_add_test(tcase, taken_when_it_lasts);
-	tcase_add_test(tcase, preempted_is_not_eager);
 	tcase_add_test(tcase, woken);
 	tcase_add_test(tcase, one_lead);
-	tcase_add_test(tcase, waited_by_itself);
+	tcase_add_test(tcase, others_wait_too);
+	tcase_add_test(tcase, alone_or_unknown);
+	tcase_add_test(tcase, credit_is_spent);
+	tcase_add_test(tcase, looks_closer);
+	tcase_add_test(tcase, without_thread);
 	return run_case("lookout", tcase);
 }
