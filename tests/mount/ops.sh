@@ -17,7 +17,7 @@ prepare() { # FS
 	# to be run, and copied, by the ordinary user
 	install -m 755 "$bin" "$T/ops"
 	case $1 in
-	disk) make_disk ;;
+	disk:*) make_disk "${1#disk:}" ;;
 	overlay*) make_overlay "$T/fs" "${1#overlay}" ;;
 	*) make_fs "$1" "${OPS_SIZE-1G}" "$T/fs" ;;
 	esac
@@ -185,37 +185,65 @@ test_quota_btrfs() {
 	finish
 }
 
-# A disk that fails while $T/fault/now is there. ext4 without a journal: with one it would stop
-# altogether.
-make_disk() {
-	local loop
+good_disk() { # SIZE: prints the device
+	truncate -s "$1" "$T/good.img"
+	losetup --show -f "$T/good.img"
+}
+
+# A disk that fails while $T/fault/now is there, under data only, or a filesystem would stop
+# altogether: ext4 without a journal, xfs with its log and btrfs with a copy of its metadata on
+# another disk. (btrfs takes data to where most room is.)
+make_disk() { # FS
+	local loop good='' opts=noatime
 	mkdir -m 777 "$T/fault"
 	mkdir "$T/fs"
-	make_nbd 256M --filter=error error=EIO error-pwrite-rate=100% error-pread-rate=100% \
+	make_nbd 1G --filter=error error=EIO error-pwrite-rate=100% error-pread-rate=100% \
 		"error-file=$T/fault/now"
 	loop=$(losetup --direct-io=on --show -f "$T/disk") || skip "no loop device"
 	cleanup_fn losetup -d "$loop"
-	mkfs.ext4 -qO ^has_journal "$loop"
-	mount -o noatime "$loop" "$T/fs"
+	if [[ $1 != ext4 ]]; then
+		requires "mkfs.$1"
+		good=$(good_disk 400M) || skip "no loop device"
+		cleanup_fn losetup -d "$good"
+	fi
+	case $1 in
+	ext4) mkfs.ext4 -qO ^has_journal "$loop" ;;
+	xfs)
+		mkfs.xfs -q -l "logdev=$good,size=64m" "$loop"
+		opts+=,logdev=$good
+		;;
+	btrfs)
+		mkfs.btrfs -q -m raid1 -d single "$loop" "$good" >"$T/mkfs.log" 2>&1
+		btrfs device scan "$loop" "$good" >"$T/scan.log" 2>&1 || skip "no btrfs"
+		opts+=,commit=300
+		;;
+	esac
+	mount -t "$1" -o "$opts" "$loop" "$T/fs"
 	cleanup_fn _umount_soon "$T/fs"
 }
 
 # A failed write is reported, and once.
-test_faults() {
-	local mode
+faults() { # FS MODE...
+	local fs=$1 mode
 	export OPS_ONLY="fault_*"
-	prepare disk
-	for mode in kernel off buffered direct ring; do
+	prepare "disk:$fs"
+	for mode in "${@:2}"; do
 		case $mode in
 		kernel) od_mount "$T/fs/source" "$T/mnt" ;;
 		off) od_mount -o passthrough=off "$T/fs/source" "$T/mnt" ;;
 		*) od_mount -o "backend=$mode" "$T/fs/source" "$T/mnt" ;;
 		esac
-		compare ext4 root "fault-$mode"
+		compare "$fs" root "fault-$mode"
+		compare "$fs" user "fault-$mode"
 		od_umount "$T/mnt"
 	done
+	grep -q 'fsync(fd): EIO' "$T/native.root" || fail "the disk does not fail"
 	finish
 }
+
+test_faults_ext4() { faults ext4 kernel off buffered direct ring; }
+test_faults_xfs() { faults xfs kernel off direct; }
+test_faults_btrfs() { faults btrfs kernel off direct; }
 
 # What the layers scenarios expect to find.
 lay() { # DIR...

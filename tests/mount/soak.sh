@@ -1,7 +1,7 @@
 #!/bin/bash
 # Random walkers, writers, renamers and deleters at once; each read is checked (soak.py). Some 15 s;
-# with --long twelve minutes. And everything at random to two trees (twins.py), and to the same few
-# names by several processes (storm.py).
+# with --long twelve minutes. And everything at random to two trees (twins.py), by
+# several users (people.py), and to the same few names by several processes (storm.py).
 # timeout: 1800
 # shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -57,6 +57,27 @@ test_twins_tmpfs() { long && twins tmpfs behind "$RANDOM" 60000; }
 test_twins_ring() { long && twins xfs alone "$RANDOM" 60000 -o backend=ring; }
 test_twins_direct() { long && twins ext4 alone "$RANDOM" 60000 -o backend=direct; }
 test_twins_buffered() { long && twins ext4 alone "$RANDOM" 60000 -o backend=buffered; }
+
+# Who may do what: several users, all of whom root's process becomes.
+people() { # FS SEED COUNT [OPTIONS…]
+	need_root
+	need_fuse
+	requires python3
+	scratch
+	make_fs "$1" 500M "$T/img"
+	mkdir "$T/img/native" "$T/img/src" "$T/mnt"
+	od_mount "${@:4}" "$T/img/src" "$T/mnt"
+	timeout -k 10 $((600 + $3 / 20)) python3 "$(dirname "${BASH_SOURCE[0]}")/people.py" \
+		"$T/img/native" "$T/mnt" "$2" "$3"
+	od_umount "$T/mnt"
+}
+
+test_people() { people ext4 7 6000; }
+test_people_cached() { people xfs 8 6000 -o passthrough=off; }
+test_people_ext4() { long && people ext4 "$RANDOM" 100000; }
+test_people_xfs() { long && people xfs "$RANDOM" 100000 -o backend=direct; }
+test_people_btrfs() { long && people btrfs "$RANDOM" 100000; }
+test_people_tmpfs() { long && people tmpfs "$RANDOM" 100000 -o passthrough=off; }
 
 # Afterwards nothing is held that nobody uses.
 storm() { # FS

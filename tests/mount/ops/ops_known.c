@@ -284,6 +284,36 @@ static void known_volume(struct ops *o)
 	TRY(o, ioctl(fd, _IOR(0x15, 0, char[17]), &id));
 }
 
+/* While somebody writes; what has nothing to lose. */
+static void known_truncate(struct ops *o)
+{
+	int fd;
+
+	ops_mk(o, "f", "");
+	TIMES(o, "f", truncate("f", 0));
+	fd = ops_open(o, "f", O_RDWR);
+	TIMES(o, "f", truncate("f", 0));
+	TIMES(o, "f", ftruncate(fd, 0));
+	TIMES(o, "f", close(open("f", O_WRONLY | O_TRUNC)));
+	close(fd);
+}
+
+/* A hole where there is nothing, and zeroes where they can't be had. */
+static void known_hole(struct ops *o)
+{
+	int fd;
+
+	ops_mk(o, "f", "text");
+	chmod("f", 02777);
+	fd = ops_open(o, "f", O_RDWR);
+	TRY(o, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 65536, 4096));
+	SHOW(o, "f");
+	chmod("f", 02777);
+	TRY(o, fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 4096));
+	ops_show(o, "zeroed or not", AT_FDCWD, "f");
+	close(fd);
+}
+
 const struct scenario known_scenarios[] = {
 	{ "known_reflink", known_reflink, OPS_BOTH },
 	{ "known_fiemap", known_fiemap, OPS_BOTH },
@@ -300,5 +330,7 @@ const struct scenario known_scenarios[] = {
 	{ "known_residency", known_residency, OPS_BOTH },
 	{ "known_qsize", known_qsize, OPS_BOTH },
 	{ "known_volume", known_volume, OPS_BOTH },
+	{ "known_truncate", known_truncate, OPS_BOTH },
+	{ "known_hole", known_hole, OPS_BOTH },
 	{ 0 },
 };
