@@ -264,6 +264,30 @@ test_little_memory_all() { little_memory both -o memory=16M; }
 test_little_memory_cached() { long && little_memory both -o passthrough=off,memory=16M; }
 test_little_memory_direct() { long && little_memory both -o backend=direct,memory=16M; }
 
+# --- what a later kernel may lift ---------------------------------------------------------
+
+# A socket is FUSE's own inode: who looks it up in SOURCE finds nobody listening, and the other way
+# round. (unix_find_bsd() compares inodes.)
+test_known_socket() {
+	place tmpfs
+	python3 - "$T/img/src" "$T/mnt" <<-'END' || fail "a kernel has lifted it: take it off the README's list"
+		import errno, os, socket, sys
+		def connect(at, name):
+		    os.chdir(at)
+		    with socket.socket(socket.AF_UNIX) as s:
+		        return s.connect_ex(name)
+		for bound, other, name in (sys.argv[2], sys.argv[1], "a"), (sys.argv[1], sys.argv[2], "b"):
+		    os.chdir(bound)
+		    with socket.socket(socket.AF_UNIX) as s:
+		        s.bind(name)
+		        s.listen()
+		        assert connect(bound, name) == 0
+		        assert connect(other, name) == errno.ECONNREFUSED, connect(other, name)
+		    os.chdir("/")
+	END
+	od_umount "$T/mnt"
+}
+
 # --- as many names as an inode may have ----------------------------------------------------
 
 # ext4: EXT4_LINK_MAX, 65,000; the kernel asks the filesystem, so FUSE's own limit must not come first.

@@ -9,7 +9,7 @@ ops_dir=$_repo/tests/mount/ops
 found_differences=0
 
 # A filesystem at $T/fs, with pairs of directories: native/WHO, source/WHO.
-prepare() { # FS
+prepare() { # FS [-m MOUNT-OPTIONS] [MKFS-ARGS...]
 	local bin=$TESTS_BIN/mount/ops/ops
 	need_fuse
 	[[ -x $bin ]] || bin=$TESTS_BIN/ops
@@ -19,7 +19,7 @@ prepare() { # FS
 	case $1 in
 	disk:*) make_disk "${1#disk:}" ;;
 	overlay*) make_overlay "$T/fs" "${1#overlay}" ;;
-	*) make_fs "$1" "${OPS_SIZE-1G}" "$T/fs" ;;
+	*) make_fs "$1" "${OPS_SIZE-1G}" "$T/fs" "${@:2}" ;;
 	esac
 	mkdir -p "$T/fs"/{native,source}/{root,user} "$T/mnt"
 	chown "$TEST_UID:$TEST_GID" "$T/fs"/{native,source}/user
@@ -161,7 +161,7 @@ test_full_xfs_no_passthrough() { long && full xfs 320M full-off -o passthrough=o
 test_full_btrfs() { long && full btrfs 128M full; }
 test_full_btrfs_no_passthrough() { long && full btrfs 128M full-off -o passthrough=off; }
 
-# EDQUOT. (ext4's and xfs's quotas can't be had here: no QFMT_V2, no XFS_QUOTA.)
+# EDQUOT.
 test_quota_btrfs() {
 	local dir
 	# What a deletion gives back to a quota comes with a commit.
@@ -184,6 +184,37 @@ test_quota_btrfs() {
 	grep -q EDQUOT "$T/native.user" || fail "the quota stops nobody"
 	finish
 }
+
+# Whether this kernel keeps quotas for it (CONFIG_QFMT_V2, CONFIG_XFS_QUOTA).
+keeps_quotas() { # FS MKFS-ARGS...
+	local dir status=0
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/od-quota.XXXXXX")
+	truncate -s 320M "$dir/img"
+	mkdir "$dir/mnt"
+	"mkfs.$1" -q "${@:2}" "$dir/img" >&2 && mount -o loop,usrquota "$dir/img" "$dir/mnt" 2>/dev/null ||
+		status=1
+	((status)) || umount "$dir/mnt"
+	rm -rf --one-file-system "$dir"
+	return "$status"
+}
+
+# An ordinary user's quota; root has none. The native and the mount's files count together.
+quota() { # FS MKFS-ARGS...
+	requires "mkfs.$1" xfs_quota
+	need_fuse
+	keeps_quotas "$@" || skip "this kernel keeps no quotas for $1"
+	export OPS_ONLY="full_write full_append full_direct"
+	prepare "$1" -m usrquota "${@:2}"
+	xfs_quota -f -x -c "limit -u bhard=24m $TEST_UID" "$T/fs" >&2
+	od_mount "$T/fs/source" "$T/mnt"
+	compare "$1" user quota
+	od_umount "$T/mnt"
+	grep -q EDQUOT "$T/native.user" || fail "the quota stops nobody"
+	finish
+}
+
+test_quota_ext4() { quota ext4 -O quota; }
+test_quota_xfs() { quota xfs; }
 
 good_disk() { # SIZE: prints the device
 	truncate -s "$1" "$T/good.img"

@@ -272,6 +272,45 @@ test_stacked() {
 	assert_eq "$(cat "$SRC/new")" new "plain"
 }
 
+# As a network file system that lets root in as nobody.
+test_source_that_refuses_root() {
+	setup
+	need_user_fuse
+	mkdir "$T/upper"
+	chown -R "$TEST_UID:$TEST_GID" "$SRC" "$MNT"
+	OD_USER=1 od_mount "$SRC" "$MNT"
+	assert_fails "$MNT: Permission denied; SOURCE must be a directory that you can read" \
+		overdrive "$MNT" "$T/upper"
+	od_umount "$MNT"
+	no_daemons
+}
+
+# The mount as a layer below; as the one above it overlayfs takes no FUSE.
+test_overlay_above() {
+	setup ext4
+	mkdir "$T/layers" "$T/above"
+	mount -t tmpfs tmpfs "$T/layers"
+	cleanup_fn _umount_soon "$T/layers"
+	mkdir "$T/layers"/{upper,work}
+	cp /bin/true "$SRC/dir/program"
+	od_mount "$SRC" "$MNT"
+	mount -t overlay -o "lowerdir=$MNT,upperdir=$T/layers/upper,workdir=$T/layers/work" overlay \
+		"$T/above" || skip "no overlayfs"
+	cleanup_fn _umount_soon "$T/above"
+	assert_eq "$(cat "$T/above/file" "$T/above/dir/below" "$T/above/link")" $'content\nbelow\ncontent' "files"
+	"$T/above/dir/program"
+	echo more >>"$T/above/file"
+	chmod 600 "$T/above/dir/below"
+	rm "$T/above/dir/program"
+	ln "$T/above/file" "$T/above/dir/hard"
+	assert_eq "$(cat "$T/above/dir/hard")" $'content\nmore' "what was copied up"
+	assert_eq "$(ls "$T/above/dir")" $'below\nhard' "names"
+	assert_eq "$(cat "$MNT/file") $(stat -c %a "$MNT/dir/below") $(ls "$SRC/dir")" \
+		$'content 644 below\nprogram' "SOURCE"
+	umount "$T/above"
+	od_umount "$MNT"
+}
+
 test_mount_of_a_mount() {
 	setup
 	mkdir "$T/upper"

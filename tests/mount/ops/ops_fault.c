@@ -162,6 +162,19 @@ static void fault_mmap(struct ops *o)
 	TRY(o, close(fd));
 }
 
+/* It reports what nobody has been told yet, of any file. */
+static void fault_syncfs(struct ops *o)
+{
+	int fd = written(o, 0), dir = ops_open(o, ".", O_RDONLY);
+
+	disk(o, true);
+	TRY(o, pwrite(fd, page, 4096, 0));
+	TRY(o, syncfs(dir));
+	disk(o, false);
+	TRY(o, close(fd));
+	TRY(o, close(dir));
+}
+
 const struct scenario fault_scenarios[] = {
 	{ "fault_fsync", fault_fsync, OPS_BOTH | OPS_NAMED },
 	{ "fault_unseen", fault_unseen, OPS_BOTH | OPS_NAMED },
@@ -169,5 +182,6 @@ const struct scenario fault_scenarios[] = {
 	{ "fault_odsync", fault_odsync, OPS_BOTH | OPS_NAMED },
 	{ "fault_direct", fault_direct, OPS_BOTH | OPS_NAMED },
 	{ "fault_mmap", fault_mmap, OPS_BOTH | OPS_NAMED },
+	{ "fault_syncfs", fault_syncfs, OPS_BOTH | OPS_NAMED },
 	{ 0 },
 };
