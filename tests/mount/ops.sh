@@ -253,9 +253,17 @@ make_disk() { # FS
 	cleanup_fn _umount_soon "$T/fs"
 }
 
+told() { # TRANSCRIPT: by each scenario at least once, and by who had it open before
+	local scenario
+	for scenario in fsync unseen osync odsync direct mmap; do
+		grep -q "^fault_$scenario: .*: EIO" "$1" || fail "$scenario: nobody is told: $(cat "$1")"
+	done
+	(($(grep -c '^fault_fsync: fsync(.*: EIO' "$1") >= 2)) || fail "only one is told: $(cat "$1")"
+}
+
 # A failed write is reported, and once.
 faults() { # FS MODE...
-	local fs=$1 mode
+	local fs=$1 mode who
 	export OPS_ONLY="fault_*"
 	prepare "disk:$fs"
 	for mode in "${@:2}"; do
@@ -266,6 +274,9 @@ faults() { # FS MODE...
 		esac
 		compare "$fs" root "fault-$mode"
 		compare "$fs" user "fault-$mode"
+		for who in root user; do
+			told "$T/mount.$who"
+		done
 		od_umount "$T/mnt"
 	done
 	grep -q 'fsync(fd): EIO' "$T/native.root" || fail "the disk does not fail"

@@ -139,11 +139,33 @@ def op_close():
         both(f"close {p}", lambda s: os.close(fds[s]))
 
 
+def stamps(what):
+    """Of what is named or open in both: who is it, and when was it changed."""
+    who = me
+    become(PEOPLE[0])
+    found = []
+    for s in (0, 1):
+        st = result(lambda: os.fstat(what[s]) if isinstance(what[0], int) else os.lstat(what[s]))
+        found.append(st if isinstance(st, str) else (st.st_ino, st.st_mtime_ns, st.st_ctime_ns))
+    become(who)
+    return found
+
+
+def moved(what, before):
+    """Which times of it have changed."""
+    after = stamps(what)
+    if not any(isinstance(st, str) for st in before + after):
+        both(f"times changed of {what[0]}", lambda s: before[s][0] == after[s][0] and
+             [before[s][i] == after[s][i] for i in (1, 2)])
+
+
 def on_file(function):
     def op():
         if files:
             p, fds, flags = rng.choice(files)
+            before = stamps(fds)
             function(p, fds, flags)
+            moved(fds, before)
             both(f"fstat {p}", lambda s: shape(os.fstat(fds[s])))
     return op
 
@@ -250,8 +272,12 @@ def op_copy():
 def on_path(function):
     def op():
         p = path()
+        places = [(at(0, q), at(1, q)) for q in (p, os.path.dirname(p))]
+        before = [stamps(place) for place in places]
         function(p)
         look(p)
+        for place, was in zip(places, before):
+            moved(place, was)
     return op
 
 
@@ -321,6 +347,8 @@ def op_link(p):
 @on_path
 def op_rename(p):
     q, flags = path(), rng.choice([0, 0, 0, 1, 2, 2, 4, 3, 5])
+    if os.path.isdir(at(0, q)):
+        flags &= ~4  # ext4 makes the whiteout before it finds that q is not empty, and sets times for it
     both(f"rename {p} {q} {flags}", lambda s: call(libc.renameat2, -100, at(s, p).encode(), -100, at(s, q).encode(), flags))
     look(q)
 
