@@ -201,13 +201,16 @@ static int sync_reported(struct fs *fs, struct node *node, struct openfile *of, 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
+	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
 	int fd;
 
 	worker_may_block(worker_self());
 	fd = fs_file_fd(fs, ino, fi);
 	if (fd >= 0)
-		fd = sync_reported(fs, fs_node(fs, ino), openfile_get(fs->tree.openfiles, fi->fh),
+		fd = sync_reported(fs, fs_node(fs, ino), of,
 				   or_errno(datasync ? fdatasync(fd) : fsync(fd)));
+	if (fd < 0 && of)
+		direct_synced(of);
 	reply_err(req, fd);
 }
 

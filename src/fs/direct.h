@@ -3,8 +3,8 @@
  * Data that comes to us (WAY_DIRECT): read and written through the engine's pool. mmap'd data stays
  * on FUSE's backing file where there is passthrough.
  *
- * Whole pages of a write go by Direct IO, the edges through SOURCE's page cache; never is more
- * written than the program gave. What depends on who writes (setuid bits, the filesystem's reserve,
+ * Writes in order are the kernel's to join (RWF_DONTCACHE); of others, whole pages go by Direct IO
+ * and the edges through SOURCE's page cache; never is more written than the program gave. What depends on who writes (setuid bits, the filesystem's reserve,
  * appending) is done by the worker as the caller.
  */
 #pragma once
@@ -27,6 +27,9 @@ void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 /* The worker has the caller's identity. Bytes or -errno. */
 ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 		     const struct fuse_file_info *fi, struct openfile *of);
+
+/* After an fsync: what that has told of is not told again by a write. */
+void direct_synced(struct openfile *of);
 
 /* Adds its gauges to a snapshot. */
 void direct_count(const struct fs *fs, struct stats_snapshot *snapshot);

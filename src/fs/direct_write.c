@@ -2,9 +2,12 @@
 #include "fs/direct_data.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "io/range.h"
+#include "util/cleanup.h"
+#include "util/dontcache.h"
 
 /* The whole or the rest, through SOURCE's page cache or as the program's descriptor has it. */
 static ssize_t write_as_caller(const struct fs *fs, const struct openfile *of, const char *buf,
@@ -14,6 +17,62 @@ static ssize_t write_as_caller(const struct fs *fs, const struct openfile *of, c
 
 	if (n > 0)
 		direct_count_bytes(fs, false, IO_WRITE, (size_t)n);
+	return n;
+}
+
+/*
+ * What is written in order is joined by the kernel: into requests as large, and as many at once, as
+ * the disk takes. Direct IO would wait for each write, and on ext4 for each other one that makes
+ * the file longer: it takes twice as long. RWF_DONTCACHE begins to write at once and then drops the
+ * pages. Who reads, maps, cuts or syncs the file sees to them as on SOURCE, as it is SOURCE's cache.
+ */
+#define JOIN_MIN    (64u << 10) /* bytes of one write: shorter ones would be a request of the disk each */
+#define JOIN_STEP   (8u << 20)	/* how often it is looked whether the disk keeps up */
+#define JOIN_BEHIND (24u << 20) /* bytes not yet on the disk, and JOIN_STEP more: all that is cached */
+
+static bool joins(struct openfile *of, int flags, uint64_t off, size_t size)
+{
+	uint64_t end = atomic_exchange_explicit(&of->write_end, off + size, memory_order_relaxed);
+
+	return end == off && size >= JOIN_MIN && !(flags & (O_DIRECT | O_SYNC | O_DSYNC)) &&
+	       !atomic_load_explicit(&of->no_joining, memory_order_relaxed);
+}
+
+/*
+ * By the descriptor that nobody syncs: the other one's next fsync tells of an error, too. But who
+ * opens the file later would not be told any more, so the writer is, now.
+ */
+static int wait_for_disk(struct openfile *of, uint64_t off, size_t size)
+{
+	uint64_t before = atomic_fetch_add_explicit(&of->joined, size, memory_order_relaxed);
+	uint64_t until = off - JOIN_BEHIND, from = until - 3 * JOIN_STEP;
+
+	if (before / JOIN_STEP == (before + size) / JOIN_STEP || off < JOIN_BEHIND + 3 * JOIN_STEP)
+		return 0;
+	worker_may_block(worker_self());
+	return or_errno(sync_file_range(of->direct, (off_t)from, (off_t)(until - from),
+					SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE));
+}
+
+void direct_synced(struct openfile *of)
+{
+	if (of->direct >= 0 && atomic_load_explicit(&of->joined, memory_order_relaxed))
+		sync_file_range(of->direct, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE);
+}
+
+/* Bytes or -errno; -EOPNOTSUPP: this kernel or filesystem can't, and nothing was written. */
+static ssize_t write_joined(const struct fs *fs, struct openfile *of, const char *buf, size_t size,
+			    off_t off)
+{
+	int err = wait_for_disk(of, (uint64_t)off, size);
+	ssize_t n = err ? err : fs_write_all(of->fd, buf, size, off, RWF_DONTCACHE);
+
+	if (n == -EOPNOTSUPP)
+		atomic_store_explicit(&of->no_joining, true, memory_order_relaxed);
+	if (n > 0) {
+		direct_count_bytes(fs, false, IO_WRITE, (size_t)n);
+		stats_add(&worker_self()->stats->bytes[STATS_WRITE_JOINED], (uint64_t)n);
+	}
 	return n;
 }
 
@@ -118,6 +177,12 @@ ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 	if (append || (align > 1 && !direct) ||
 	    direct_as_is(fi->flags, align, (uint64_t)off, size))
 		return write_as_caller(fs, of, buf, size, off, append);
+	if (direct && joins(of, fi->flags, (uint64_t)off, size)) {
+		done = write_joined(fs, of, buf, size, off);
+		if (done != -EOPNOTSUPP)
+			return done;
+		done = 0;
+	}
 	if (direct && align < BODY_ALIGN && !(fi->flags & O_DIRECT))
 		align = BODY_ALIGN;
 	if (range_split((struct range){(uint64_t)off, size}, direct ? align : 1, &parts) != 0)

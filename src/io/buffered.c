@@ -5,13 +5,8 @@
  */
 #include "io/workers.h"
 
-#include <sys/uio.h>
-
 #include "util/cleanup.h"
-
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080 /* include/uapi/linux/fs.h */
-#endif
+#include "util/dontcache.h"
 
 /*
  * The kernel says in the same way that it doesn't know the flag and that this file's filesystem

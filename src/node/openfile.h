@@ -72,6 +72,9 @@ struct openfile {
 	struct dirstream *dir;
 	_Atomic uint64_t read_end; /* where the first read ended; 0: there was none */
 	_Atomic uint32_t read_length; /* its bytes */
+	_Atomic uint64_t write_end; /* where the last write ended, if it came to us */
+	_Atomic uint64_t joined; /* bytes that were written in order (direct_write.c) */
+	_Atomic bool no_joining;
 	_Atomic(struct ahead *) ahead; /* whoever has set it closes it; NULL: nothing is read ahead */
 };
 

@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "util/cleanup.h"
+#include "util/dontcache.h"
 
-/* Newer than the headers of some distributions (Linux 6.1, 6.14). */
+/* Newer than the headers of some distributions (Linux 6.1). */
 #define ASK_DIOALIGN 0x2000u
-#define FLAG_DONTCACHE 0x80
 
 /* What every block device and page size in use accepts; tried where statx says nothing. */
 #define TRY_ALIGN 4096u
@@ -88,7 +87,7 @@ static void try_dontcache(struct device_direct *d, const struct sample_file *f)
 
 	if (f->fd < 0 || end < 0)
 		return;
-	if (preadv2(f->fd, &iov, 1, end, FLAG_DONTCACHE) >= 0)
+	if (preadv2(f->fd, &iov, 1, end, RWF_DONTCACHE) >= 0)
 		d->dontcache = DEVICE_YES;
 	else if (errno == EOPNOTSUPP || errno == EINVAL)
 		d->dontcache = DEVICE_NO;

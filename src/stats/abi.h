@@ -33,6 +33,7 @@
 	X(WRITE_DIRECT, "write_direct", "written through the daemon, by Direct IO")                \
 	X(READ_BUFFERED, "read_buffered", "read through the daemon, by SOURCE's page cache")       \
 	X(WRITE_BUFFERED, "write_buffered", "written through the daemon, by SOURCE's page cache") \
+	X(WRITE_JOINED, "write_joined", "of those, in order: the kernel joins them, and keeps nothing") \
 	X(STREAMED, "streamed_ahead", "asked for ahead of programs, for the daemon's buffers")
 
 #define STATS_EVENTS_TABLE(X)                                                                      \

@@ -2,28 +2,8 @@
 # backend=: that data goes the way that was asked for, and that nothing else differs by it.
 # shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-
-# Directories native and source on one filesystem, and a mount of the latter.
-setup() { # FS [OPTIONS…]
-	local fs=$1
-	shift
-	need_fuse
-	requires python3 jq
-	scratch
-	mkdir "$T/fs" "$T/mnt"
-	if [[ $fs == ramfs ]]; then
-		mount -t ramfs ramfs "$T/fs"
-		cleanup_fn _umount_soon "$T/fs"
-	else
-		make_fs "$fs" 300M "$T/fs"
-	fi
-	mkdir "$T/fs/native" "$T/fs/source"
-	od_mount "$@" "$T/fs/source" "$T/mnt"
-}
-
-stat_of() { # JQ-PATH
-	"$OVERDRIVECTL" stats --json "$T/mnt" | jq "$1"
-}
+# shellcheck source=tests/backend-fs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../backend-fs.sh"
 
 twin() { # SEED COUNT
 	"$_repo/tests/mount/twin.py" "$T/fs/native" "$T/mnt" "$@" >"$T/moved" || fail "they differ"
@@ -219,6 +199,8 @@ test_no_space() {
 	as=()
 	root=$(fill "$T/mnt/by-root")
 	((root > user + (4 << 20))) || fail "root wrote $root bytes, an ordinary user $user"
+	need_joining
+	(($(joined) > user)) || fail "$(joined) bytes were joined"
 }
 
 # Whether a write takes setuid away depends on who writes.

@@ -103,6 +103,24 @@ def op_write(flags, a, b):
     written += got if isinstance(got, int) else 0
 
 
+# Goes on where it has begun, and now and then looks at what it has written.
+def op_write_on(flags, a, b):
+    global written
+    offset = place()
+    for _ in range(rng.randrange(2, 8)):
+        n = rng.choice([4096, 65536, 100000, 300000, 1 << 20])
+        start = rng.randrange(len(noise) - n)
+        want, got = result(write_at, a, n, start, offset), result(write_at, b, n, start, offset)
+        same(f"write on {flags:o} {n} at {offset}", want, got)
+        if not isinstance(got, int):
+            return
+        written += got
+        offset += got
+        if rng.randrange(3) == 0:
+            same("size", os.fstat(a).st_size, os.fstat(b).st_size)
+            op_read(*rng.choice(handles))
+
+
 def op_truncate(flags, a, b):
     size = place()
     same(f"ftruncate {size}", result(os.ftruncate, a, size), result(os.ftruncate, b, size))
@@ -132,7 +150,7 @@ for _ in range(count):
     if not handles or rng.randrange(6) == 0:
         op_open()
         continue
-    rng.choice([op_read] * 8 + [op_write] * 8 + [op_truncate, op_map, op_sync])(*rng.choice(handles))
+    rng.choice([op_read] * 8 + [op_write] * 8 + [op_write_on] * 2 + [op_truncate, op_map, op_sync])(*rng.choice(handles))
 while handles:
     op_close()
 for name in "ab":

@@ -98,6 +98,30 @@ static void fault_unseen(struct ops *o)
 	TRY(o, close(late));
 }
 
+/* As much as is joined with what comes next, where the daemon writes. */
+static void fault_in_order(struct ops *o)
+{
+	static char much[65536];
+	int fd = written(o, 0), early = ops_open(o, "f", O_RDWR), late;
+
+	disk(o, true);
+	TRY(o, pwrite(fd, much, 65536, 0));
+	TRY(o, fsync(fd));
+	TRY(o, pwrite(early, much, 65536, 0));
+	disk_writes(o);
+	disk(o, false);
+	late = ops_open(o, "f", O_RDWR);
+	TRY(o, fdatasync(late));
+	TRY(o, fsync(fd));
+	TRY(o, fsync(early));
+	TRY(o, fsync(early));
+	TRY(o, pwrite(fd, much, 65536, 0));
+	TRY(o, fsync(fd));
+	TRY(o, close(fd));
+	TRY(o, close(early));
+	TRY(o, close(late));
+}
+
 /* The write itself says so. */
 static void synchronous(struct ops *o, int flags)
 {
@@ -178,6 +202,7 @@ static void fault_syncfs(struct ops *o)
 const struct scenario fault_scenarios[] = {
 	{ "fault_fsync", fault_fsync, OPS_BOTH | OPS_NAMED },
 	{ "fault_unseen", fault_unseen, OPS_BOTH | OPS_NAMED },
+	{ "fault_in_order", fault_in_order, OPS_BOTH | OPS_NAMED },
 	{ "fault_osync", fault_osync, OPS_BOTH | OPS_NAMED },
 	{ "fault_odsync", fault_odsync, OPS_BOTH | OPS_NAMED },
 	{ "fault_direct", fault_direct, OPS_BOTH | OPS_NAMED },
