@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A reader that goes on within this distance of where it stopped is sequential. */
-#define NEAR (2u << 20)
-/* A stride is believed when it has come twice. */
-#define STRIDES_NEEDED 2
+/* A cursor that rests while so much happens elsewhere has no reader any more. */
+#define RESTS_AT_MOST 64
+/* Each place may be a stream's beginning until there are more of them than cursors. */
+#define RANDOM_MISSES (STREAM_CURSORS + 2)
+#define MOST_DOUBT 7
 
 void stream_init(struct stream *s, uint64_t size, uint64_t max_window)
 {
@@ -21,156 +22,269 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Adds an extent, less the tripwire's part. */
-static unsigned add(const struct stream *s, struct extent *fetch, unsigned n, uint64_t from,
-		    uint64_t to)
+static uint64_t max_u64(uint64_t a, uint64_t b)
 {
-	uint64_t trip = s->trip.offset, trip_end = trip + s->trip.length;
+	return a > b ? a : b;
+}
 
-	if (n + 2 > STREAM_MAX_FETCH || from >= to)
-		return n;
-	if (!s->trip.length || trip >= to || trip_end <= from) {
-		fetch[n++] = (struct extent){from, to - from};
-		return n;
+/* ------------------------------------------------------------------ what is known */
+
+void stream_known(struct stream *s, uint64_t offset, uint64_t length)
+{
+	uint64_t end = min_u64(offset + length, s->size);
+
+	for (unsigned i = 0; i < s->past_count; i++) {
+		struct extent *p = &s->past[i];
+		uint64_t p_end = p->offset + p->length;
+
+		if (offset > p_end || end < p->offset)
+			continue;
+		p->offset = min_u64(p->offset, offset);
+		p->length = max_u64(p_end, end) - p->offset;
+		return;
 	}
-	if (from < trip)
-		fetch[n++] = (struct extent){from, trip - from};
-	if (trip_end < to)
-		fetch[n++] = (struct extent){trip_end, to - trip_end};
-	return n;
-}
-
-static unsigned forward(struct stream *s, struct extent *fetch)
-{
-	uint64_t from = s->frontier, to = min_u64(s->size, from + s->window);
-
-	s->trip = (struct extent){0};
-	if (to < s->size) /* else there is nothing more to fetch, and nothing to watch for */
-		s->trip = (struct extent){(from + (to - from) / 4 * 3) & ~(uint64_t)(STREAM_TRIP - 1),
-					  STREAM_TRIP};
-	s->frontier = to;
-	return add(s, fetch, 0, from, to);
-}
-
-static unsigned backward(struct stream *s, struct extent *fetch)
-{
-	uint64_t to = s->frontier, from = to > s->window ? to - s->window : 0;
-
-	s->trip = (struct extent){0};
-	if (from > 0)
-		s->trip = (struct extent){(from + (to - from) / 4) & ~(uint64_t)(STREAM_TRIP - 1),
-					  STREAM_TRIP};
-	s->frontier = from;
-	/* The reader wants the end first. */
-	for (unsigned n = 0;;) {
-		uint64_t start = to > from + (1u << 20) ? to - (1u << 20) : from;
-
-		n = add(s, fetch, n, start, to);
-		to = start;
-		if (to <= from || n + 2 > STREAM_MAX_FETCH) {
-			s->frontier = to;
-			return n;
-		}
+	if (s->past_count == STREAM_PAST) {
+		memmove(s->past, s->past + 1, sizeof(s->past) - sizeof(s->past[0]));
+		s->past_count--;
+		s->forgot = true;
 	}
+	s->past[s->past_count++] = (struct extent){offset, end - offset};
 }
 
-/* Pieces at a fixed distance; the last but some is left out as the tripwire. */
-static unsigned strided(struct stream *s, struct extent *fetch)
+/* Keeps a list in order of its offsets. */
+static void insert(struct extent *list, unsigned n, uint64_t from, uint64_t to)
 {
-	uint64_t pieces = s->window / s->piece, at = s->frontier;
+	for (; n && list[n - 1].offset > from; n--)
+		list[n] = list[n - 1];
+	list[n] = (struct extent){from, to - from};
+}
+
+unsigned stream_unknown(const struct stream *s, struct extent gaps[STREAM_GAPS])
+{
+	struct extent known[STREAM_CURSORS + STREAM_PAST];
+	unsigned n = 0, found = 0;
+	uint64_t at = 0;
+
+	for (unsigned i = 0; i < s->past_count; i++)
+		insert(known, n++, s->past[i].offset, s->past[i].offset + s->past[i].length);
+	for (const struct stream_cursor *c = s->cursor; c < s->cursor + STREAM_CURSORS; c++)
+		if (c->used_at && c->end > c->start)
+			insert(known, n++, c->start, c->end);
+	for (unsigned i = 0; i < n; i++) {
+		if (known[i].offset > at)
+			gaps[found++] = (struct extent){at, known[i].offset - at};
+		at = max_u64(at, known[i].offset + known[i].length);
+	}
+	if (at < s->size)
+		gaps[found++] = (struct extent){at, s->size - at};
+	return found;
+}
+
+/* ------------------------------------------------------------------ cursors */
+
+/* The pieces of a stride are known, but what lies between them is not. */
+static void end_cursor(struct stream *s, struct stream_cursor *c)
+{
+	if (c->step == 0 || c->step == 1 || c->step == -1)
+		stream_known(s, c->start, c->end - c->start);
+	else
+		s->forgot = true;
+	if (c->trip.length)
+		s->wasted++;
+	memset(c, 0, sizeof(*c));
+}
+
+static void end_resting(struct stream *s)
+{
+	for (struct stream_cursor *c = s->cursor; c < s->cursor + STREAM_CURSORS; c++)
+		if (c->used_at && c->step && s->count - c->used_at > RESTS_AT_MOST)
+			end_cursor(s, c);
+}
+
+/* A free one, or that of those without a step, or of all, which rested longest. */
+static struct stream_cursor *take_cursor(struct stream *s)
+{
+	struct stream_cursor *oldest = NULL;
+
+	for (struct stream_cursor *c = s->cursor; c < s->cursor + STREAM_CURSORS; c++) {
+		if (!c->used_at)
+			return c;
+		if (!oldest || (oldest->step && !c->step) ||
+		    (!oldest->step == !c->step && c->used_at < oldest->used_at))
+			oldest = c;
+	}
+	end_cursor(s, oldest);
+	return oldest;
+}
+
+/* Readers who share the memory. */
+static unsigned readers(const struct stream *s)
+{
 	unsigned n = 0;
 
-	if (pieces > STREAM_MAX_FETCH - 2)
-		pieces = STREAM_MAX_FETCH - 2;
-	if (pieces < 4)
-		pieces = 4;
-	s->trip = (struct extent){0};
-	for (uint64_t i = 0; i < pieces && at < s->size; i++, at += (uint64_t)s->step) {
-		if (i == pieces * 3 / 4)
-			s->trip = (struct extent){at, min_u64(STREAM_TRIP, s->piece)};
-		n = add(s, fetch, n, at, min_u64(s->size, at + s->piece));
-		if (s->step < 0 && at < (uint64_t)-s->step) {
-			at = s->size;
-			break;
-		}
-	}
-	s->frontier = at;
+	for (const struct stream_cursor *c = s->cursor; c < s->cursor + STREAM_CURSORS; c++)
+		n += c->used_at && c->step;
 	return n;
 }
 
-static unsigned go_on(struct stream *s, struct extent *fetch)
+/*
+ * How far a cursor may go: up to where another goes the same way. Two that ran into each other would
+ * fetch each other's tripwires, and so drive each other on.
+ */
+static struct extent room_of(const struct stream *s, const struct stream_cursor *c)
 {
-	if (s->window > s->max_window)
-		s->window = s->max_window;
-	if (s->step == 1)
-		return forward(s, fetch);
-	return s->step == -1 ? backward(s, fetch) : strided(s, fetch);
+	uint64_t from = 0, to = s->size;
+
+	for (const struct stream_cursor *o = s->cursor; o < s->cursor + STREAM_CURSORS; o++) {
+		if (o == c || !o->used_at || !o->step || (o->step > 0) != (c->step > 0))
+			continue;
+		if (c->step > 0 && o->end >= c->end)
+			to = min_u64(to, max_u64(o->start, c->end));
+		if (c->step < 0 && o->start <= c->start)
+			from = max_u64(from, min_u64(o->end, c->start));
+	}
+	return (struct extent){from, to - from};
 }
 
-/* The reader was faster than the fetching: he misses where the window ends. */
-static bool overtaken(const struct stream *s, uint64_t offset)
+static unsigned go_on(struct stream *s, struct stream_cursor *c, struct extent *fetch)
 {
-	if (!s->step || !s->window)
-		return false;
-	return offset + NEAR >= s->frontier && offset <= s->frontier + NEAR;
+	uint64_t share = s->max_window / readers(s);
+	struct extent room = room_of(s, c);
+	unsigned n;
+
+	c->window = min_u64(c->window, share);
+	c->piece = min_u64(c->piece, share / 2);
+	if (!stream_window(c, &room, fetch, &n))
+		end_cursor(s, c);
+	return n;
 }
 
-/* The pattern that this miss continues: 1 forward, -1 backward, a stride, or 0. */
-static int64_t pattern(const struct stream *s, uint64_t offset)
+/* Each reader gets a window, or he gets none. */
+static unsigned begin(struct stream *s, struct stream_cursor *c, int64_t step, struct extent *fetch)
 {
-	int64_t delta = (int64_t)(offset - s->last);
+	if (s->max_window / (readers(s) + 1) < STREAM_LEAST_WINDOW)
+		return 0;
+	s->lost /= 2;
+	if (s->doubt < MOST_DOUBT)
+		s->doubt++;
+	c->step = step;
+	c->window = STREAM_FIRST_WINDOW;
+	c->next = c->start + (uint64_t)step;
+	return go_on(s, c, fetch);
+}
 
-	if (overtaken(s, offset))
-		return s->step;
-	if (!s->misses)
-		return offset == 0 ? 1 : 0; /* from the beginning: most who do that go on */
-	if (delta > 0 && (uint64_t)delta <= s->run + STREAM_TRIP)
-		return 1;
-	if (delta < 0 && (uint64_t)-delta <= NEAR && s->last_delta <= 0 && s->misses > 1)
-		return -1;
-	if (delta == s->last_delta && s->misses >= STRIDES_NEEDED)
-		return delta;
-	return 0;
+/* ------------------------------------------------------------------ patterns */
+
+/* The cursor without a step yet that this miss continues; it is told. */
+static struct stream_cursor *continued(struct stream *s, uint64_t offset, uint64_t length)
+{
+	for (struct stream_cursor *c = s->cursor; c < s->cursor + STREAM_CURSORS; c++) {
+		if (!c->used_at || c->step)
+			continue;
+		if (offset == c->end) {
+			c->ups++;
+			c->end = offset + length;
+		} else if (offset < c->start && offset + length >= c->start) {
+			c->downs++;
+			c->start = offset;
+		} else {
+			continue;
+		}
+		c->used_at = s->count;
+		return c;
+	}
+	return NULL;
+}
+
+/*
+ * Two earlier places at the same distance from each other as this one from the later of them: the
+ * distance, or 0. There must be something to gain by it: two more places at least.
+ */
+static int64_t stride(const struct stream *s, uint64_t offset, uint64_t length, uint64_t *piece)
+{
+	const struct stream_cursor *end = s->cursor + STREAM_CURSORS;
+	uint64_t seen = 0;
+	int64_t found = 0;
+
+	for (const struct stream_cursor *b = s->cursor; b < end; b++) {
+		int64_t step = (int64_t)(offset - b->start), last = (int64_t)offset + 2 * step;
+
+		if (b->used_at <= seen || b->step || last < 0 || last >= (int64_t)s->size)
+			continue;
+		for (const struct stream_cursor *a = s->cursor; a < end; a++) {
+			if (!a->used_at || a->step || a->used_at >= b->used_at ||
+			    (int64_t)(b->start - a->start) != step)
+				continue;
+			*piece = max_u64(length, max_u64(a->end - a->start, b->end - b->start));
+			if (*piece > (uint64_t)llabs(step))
+				continue;
+			seen = b->used_at;
+			found = step;
+		}
+	}
+	return found;
 }
 
 unsigned stream_miss(struct stream *s, uint64_t offset, uint64_t length,
 		     struct extent fetch[STREAM_MAX_FETCH])
 {
-	int64_t step = pattern(s, offset);
-	bool late = step && overtaken(s, offset);
+	bool first = s->count++ == 0;
+	struct stream_cursor *c;
+	uint64_t piece = 0;
+	int64_t step;
 
-	s->overtaken = late;
-	s->last_delta = s->misses ? (int64_t)(offset - s->last) : 0;
-	s->last = offset;
-	s->run = length;
-	s->misses++;
-	s->trip = (struct extent){0};
-	/* A window was fetched and the reader is somewhere else: not so far the next time. */
-	if (late)
-		s->window *= 2;
-	else if (s->window)
-		s->window /= 4;
-	if (s->window < STREAM_FIRST_WINDOW)
-		s->window = STREAM_FIRST_WINDOW;
-	s->step = step;
-	if (!step)
-		return 0;
-	s->piece = length ? length : STREAM_TRIP;
-	if (step == 1)
-		s->frontier = offset + length;
-	else if (step == -1)
-		s->frontier = offset;
-	else
-		s->frontier = offset + (uint64_t)step;
-	if (s->frontier >= s->size && step > 0)
-		return 0;
-	return go_on(s, fetch);
+	length = min_u64(length, s->size - offset);
+	end_resting(s);
+	c = continued(s, offset, length);
+	if (c) {
+		if (c->ups > s->doubt)
+			return begin(s, c, 1, fetch);
+		return c->downs > s->doubt + 1 ? begin(s, c, -1, fetch) : 0;
+	}
+	step = stride(s, offset, length, &piece);
+	if (!step && first && offset == 0)
+		step = 1; /* from the beginning: most who do that go on */
+	c = take_cursor(s);
+	*c = (struct stream_cursor){.used_at = s->count,
+				    .start = offset,
+				    .end = offset + length,
+				    .piece = piece};
+	if (step)
+		return begin(s, c, step, fetch);
+	s->lost++;
+	return 0;
 }
 
-unsigned stream_tripped(struct stream *s, struct extent fetch[STREAM_MAX_FETCH])
+unsigned stream_tripped(struct stream *s, unsigned cursor, uint64_t length,
+			struct extent fetch[STREAM_MAX_FETCH])
 {
-	s->last = s->trip.offset;
-	s->run = s->trip.length;
-	s->window *= 2;
-	return go_on(s, fetch);
+	struct stream_cursor *c = &s->cursor[cursor];
+
+	s->count++;
+	s->lost = 0;
+	if (!c->reached)
+		s->doubt /= 2;
+	c->reached = true;
+	c->used_at = s->count;
+	c->window *= 2;
+	/* The kernel has read there what the reader wanted: perhaps he wants more than was seen. */
+	if (c->step != 1 && c->step != -1)
+		c->piece = min_u64(max_u64(c->piece, length), (uint64_t)llabs(c->step));
+	/* The rest of it, for those who read less than that at a time. */
+	fetch[0] = c->trip;
+	c->trip.length = 0;
+	end_resting(s);
+	return 1 + go_on(s, c, fetch + 1);
+}
+
+uint64_t stream_frontier(const struct stream_cursor *c)
+{
+	if (c->step == 1)
+		return c->end;
+	return c->step == -1 ? c->start - 4096 : c->next;
+}
+
+bool stream_random(const struct stream *s)
+{
+	return s->lost >= RANDOM_MISSES;
 }

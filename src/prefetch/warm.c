@@ -9,28 +9,21 @@
 #include <unistd.h>
 
 #include "prefetch/fetch.h"
-#include "prefetch/stream.h"
+#include "prefetch/watch.h"
 #include "util/clock.h"
 
 #define MAX_WATCHED 64u
-#define SEGMENTS 32u
 
 #define MSEC 1000000ull
 #define POLL_FIRST (MSEC / 4)	/* just opened: the first miss decides how soon it gets fast */
 #define POLL_ACTIVE (MSEC / 2)
 #define POLL_SLOWEST (50 * MSEC)
 #define PATIENCE (3000 * MSEC)	/* nobody reads on: the descriptor must not pin a deleted file */
-#define RANDOM_MISSES 4		/* without a pattern: left alone */
 
 struct watched {
 	uint64_t nodeid; /* 0: free */
-	struct fetch_file *file;
-	struct stream stream;
+	struct watch watch;
 	uint64_t next_poll, interval, last_event;
-	uint64_t baseline[SEGMENTS]; /* bytes in memory, by segment, when last looked at */
-	uint64_t total;		     /* their sum */
-	unsigned opens, lost;
-	bool fresh; /* not looked at yet */
 };
 
 struct warm {
@@ -55,206 +48,45 @@ static struct watched *find(struct warm *w, uint64_t nodeid)
 
 static void drop(struct warm *w, struct watched *f)
 {
-	fetch_file_unref(f->file);
-	f->file = NULL;
+	watch_deinit(&f->watch);
 	f->nodeid = 0;
 	w->active--;
 }
 
-static uint64_t segment_size(const struct watched *f)
+static void count(struct warm *w, const struct watch_counts *n)
 {
-	uint64_t size = (f->stream.size + SEGMENTS - 1) / SEGMENTS;
-
-	return (size + (1u << 20) - 1) & ~(uint64_t)((1u << 20) - 1);
+	atomic_fetch_add(&w->used, n->used);
+	atomic_fetch_add(&w->late, n->late);
+	atomic_fetch_add(&w->wasted, n->wasted);
+	atomic_fetch_add(&w->given_up, n->given_up);
 }
 
-static int64_t resident(const struct watched *f, uint64_t offset, uint64_t length)
-{
-	/* For cachestat a length of 0 means up to the end. */
-	if (!length || offset >= f->stream.size)
-		return 0;
-	return fetch_resident(fetch_file_fd(f->file), offset, length);
-}
-
-/* Nobody reads on: what became of the window that was fetched last? */
 static void settle(struct warm *w, const struct watched *f)
 {
-	const struct extent *trip = &f->stream.trip;
+	struct watch_counts n = {0};
 
-	if (trip->length)
-		atomic_fetch_add(resident(f, trip->offset, trip->length) > 0 ? &w->used
-									      : &w->wasted, 1);
-}
-
-/* Hot files are the common case: eight looks at single pages tell them without counting pages. */
-static bool looks_hot(const struct watched *f)
-{
-	for (uint64_t i = 0; i < 8; i++)
-		if (resident(f, (f->stream.size / 8 * i) & ~4095ull, 4096) <= 0)
-			return false;
-	return true;
-}
-
-static void take_baseline(struct watched *f)
-{
-	uint64_t size = segment_size(f);
-
-	f->total = 0;
-	for (unsigned i = 0; i < SEGMENTS; i++) {
-		int64_t n = resident(f, i * size, size);
-
-		f->baseline[i] = n > 0 ? (uint64_t)n : 0;
-		f->total += f->baseline[i];
-	}
-}
-
-/* The first byte in memory of a range that has some. */
-static uint64_t first_resident(const struct watched *f, uint64_t offset, uint64_t length)
-{
-	while (length > 16384) {
-		uint64_t half = (length / 2 + 4095) & ~4095ull;
-
-		if (resident(f, offset, half) > 0) {
-			length = half;
-		} else {
-			offset += half;
-			length -= half;
-		}
-	}
-	for (; length > 4096; offset += 4096, length -= 4096)
-		if (resident(f, offset, 4096) > 0)
-			break;
-	return offset;
-}
-
-/* How much is in memory from there on without a gap, as far as one read of the kernel's goes. */
-static uint64_t resident_run(const struct watched *f, uint64_t offset)
-{
-	uint64_t run = 0, step = 4096;
-
-	while (run < (4u << 20) && resident(f, offset + run, step) == (int64_t)step) {
-		run += step;
-		if (step < (256u << 10))
-			step *= 2;
-	}
-	while (step > 4096) {
-		step /= 2;
-		if (resident(f, offset + run, step) == (int64_t)step)
-			run += step;
-	}
-	return run ? run : 4096;
-}
-
-static void queue(struct warm *w, struct watched *f, const struct extent *fetch, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		fetcher_queue(w->fetcher, f->file, fetch[i].offset, fetch[i].length);
-}
-
-/*
- * Where the reader has missed, if he has: a segment beyond what we fetched holds more than before.
- * Backward streams are looked for from below the frontier.
- */
-static bool find_miss(struct watched *f, uint64_t *offset)
-{
-	const struct stream *s = &f->stream;
-	uint64_t size = segment_size(f), from = 0, to = s->size;
-	unsigned found = SEGMENTS;
-
-	if (s->window && s->step > 0)
-		from = s->frontier;
-	if (s->window && s->step < 0)
-		to = s->frontier;
-	for (unsigned i = (unsigned)(from / size); i < SEGMENTS && i * size < to; i++) {
-		uint64_t start = i * size < from ? from : i * size;
-		uint64_t end = (i + 1) * size < to ? (i + 1) * size : to;
-		int64_t now = resident(f, start, end - start);
-		uint64_t before = start == i * size && end == (i + 1) * size ? f->baseline[i] : 0;
-
-		if (now > (int64_t)before) {
-			found = i;
-			*offset = first_resident(f, start, end - start);
-			break;
-		}
-	}
-	return found < SEGMENTS;
-}
-
-static bool on_miss(struct warm *w, struct watched *f, uint64_t offset)
-{
-	struct extent fetch[STREAM_MAX_FETCH];
-	bool window = f->stream.trip.length;
-	unsigned n = stream_miss(&f->stream, offset, resident_run(f, offset), fetch);
-
-	if (window)
-		atomic_fetch_add(f->stream.overtaken ? &w->late : &w->wasted, 1);
-	queue(w, f, fetch, n);
-	if (f->stream.step) {
-		f->lost = 0;
-	} else {
-		take_baseline(f);
-		if (++f->lost >= RANDOM_MISSES) {
-			atomic_fetch_add(&w->given_up, 1);
-			return false;
-		}
-	}
-	return f->stream.frontier < f->stream.size || !f->stream.step;
-}
-
-/* One look at a file. False: nothing more to do for it. Sets *event if the reader was seen. */
-static bool look(struct warm *w, struct watched *f, bool *event)
-{
-	struct stream *s = &f->stream;
-	struct extent fetch[STREAM_MAX_FETCH];
-	uint64_t offset;
-
-	*event = false;
-	if (f->fresh) {
-		f->fresh = false;
-		if (looks_hot(f))
-			return false;
-		take_baseline(f);
-		if (f->total >= s->size / 4 * 3)
-			return false; /* hot */
-		if (!f->baseline[0])
-			return true;
-		/* Perhaps he was faster than we: from the beginning, if that is where the bytes are. */
-		if (f->total == f->baseline[0] && f->total <= (1u << 20) &&
-		    resident(f, 0, 4096) > 0) {
-			*event = true;
-			return on_miss(w, f, 0);
-		}
-		return true;
-	}
-	if (s->trip.length && resident(f, s->trip.offset, s->trip.length) > 0) {
-		*event = true;
-		atomic_fetch_add(&w->used, 1);
-		queue(w, f, fetch, stream_tripped(s, fetch));
-		return s->step > 0 ? s->frontier < s->size : s->frontier > 0;
-	}
-	if (find_miss(f, &offset)) {
-		*event = true;
-		return on_miss(w, f, offset);
-	}
-	return true;
+	watch_settle(&f->watch, &n);
+	count(w, &n);
 }
 
 static void poll_file(struct warm *w, struct watched *f, uint64_t now)
 {
-	bool event, go_on = look(w, f, &event);
+	struct watch_counts n = {0};
+	enum watch_seen seen = watch_look(&f->watch, w->fetcher, &n);
 
-	if (event) {
+	count(w, &n);
+	if (seen == WATCH_READER) {
 		f->last_event = now;
 		f->interval = POLL_ACTIVE;
 	} else if (f->interval < POLL_SLOWEST) {
 		f->interval += f->interval / 4;
 	}
 	f->next_poll = now + f->interval;
-	if (go_on && now - f->last_event > PATIENCE) {
+	if (seen == WATCH_NOTHING && now - f->last_event > PATIENCE) {
 		settle(w, f);
-		go_on = false;
+		seen = WATCH_END;
 	}
-	if (!go_on)
+	if (seen == WATCH_END)
 		drop(w, f);
 }
 
@@ -358,12 +190,9 @@ void warm_open(struct warm *w, uint64_t nodeid, int fd, uint64_t size)
 	if (f) {
 		memset(f, 0, sizeof(*f));
 		f->nodeid = nodeid;
-		f->file = file;
-		f->fresh = true;
-		f->opens = 1;
 		f->interval = POLL_FIRST;
 		f->last_event = clock_ns();
-		stream_init(&f->stream, size, w->config.max_window);
+		watch_init(&f->watch, file, size, w->config.max_window);
 		w->active++;
 		pthread_cond_signal(&w->changed);
 		atomic_fetch_add(&w->total_watched, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Warming beneath: files on the kernel way whose content is fetched into SOURCE's page cache ahead
- * of the program. One thread watches the cold files that are open (by cachestat, see stream.h), and
+ * of the program. One thread watches the cold files that are open (by cachestat, see watch.h), and
  * a fetcher's threads bring in what it expects to be read next.
  *
  * No request waits for any of this, and nothing depends on it being right: a wrong guess costs disk

@@ -31,7 +31,8 @@ stat_of() { # JQ-PATH
 fetched() { stat_of .bytes.fetched_ahead; }
 
 # Reads as a program does that also has something to do: a pause after each piece.
-slow_reader() { # ORDER FILE: forward, backward or random; prints the SHA-256 of what it read
+# forward, backward, random, strided (a piece of four) or quarters (by turns).
+slow_reader() { # ORDER FILE: prints the SHA-256 of what it read
 	python3 - "$@" <<-'END'
 		import hashlib, os, random, sys, time
 		order, path = sys.argv[1:]
@@ -40,6 +41,8 @@ slow_reader() { # ORDER FILE: forward, backward or random; prints the SHA-256 of
 		n = os.fstat(fd).st_size // piece
 		places = list(range(n))
 		if order == "backward": places.reverse()
+		if order == "strided": places = places[::4]
+		if order == "quarters": places = [q * n // 4 + i for i in range(n // 4) for q in range(4)]
 		if order == "random": random.seed(1); random.shuffle(places); places = places[:100]
 		h = hashlib.sha256()
 		for p in places:
@@ -105,6 +108,37 @@ test_backward() {
 	reads() { got=$(slow_reader backward "$T/mnt/file"); }
 	until_fetched $((16 << 20)) reads
 	assert_eq "$got" "$(slow_reader backward "$T/img/src/file")" "what was read"
+}
+
+# Some pass of a few fetches at least LEAST and at most MOST bytes ahead.
+until_between() { # LEAST MOST CMD…
+	local i before now
+	for ((i = 0; i < 40; i++)); do
+		cold
+		before=$(fetched)
+		"${@:3}"
+		now=$(($(fetched) - before))
+		((now < $1 || now > $2)) || return 0
+	done
+	fail "the last time $now bytes were fetched ahead"
+}
+
+# 256 KiB in every MiB: of the other 48 MiB next to nothing is fetched.
+test_strided() {
+	setup
+	local got
+	reads() { got=$(slow_reader strided "$T/mnt/file"); }
+	until_between $((6 << 20)) $((20 << 20)) reads
+	assert_eq "$got" "$(slow_reader strided "$T/img/src/file")" "what was read"
+}
+
+# Four streams by turns in one file; more than one of them is followed.
+test_interleaved() {
+	setup
+	local got
+	reads() { got=$(slow_reader quarters "$T/mnt/file"); }
+	until_between $((40 << 20)) $((68 << 20)) reads
+	assert_eq "$got" "$(slow_reader quarters "$T/img/src/file")" "what was read"
 }
 
 test_mapped() {
