@@ -26,6 +26,14 @@ static void close_dir(struct fs *fs, uint64_t fh)
 	openfile_close(fs->tree.openfiles, fh);
 }
 
+/* An ordinary user's daemon gets past "." only where it may search, which reading doesn't need. */
+static int open_dir(int path_fd, int flags)
+{
+	int fd = or_errno(openat(path_fd, ".", flags | O_CLOEXEC));
+
+	return fd == -EACCES ? fs_reopen(path_fd, flags) : fd;
+}
+
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -37,8 +45,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		err = fs_reach(fs, fs_node(fs, ino), &lease);
 
 	if (!err) {
-		fd = or_errno(openat(lease.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC |
-				     (fi->flags & O_NOATIME)));
+		fd = open_dir(lease.fd, O_RDONLY | O_DIRECTORY | (fi->flags & O_NOATIME));
 		tree_return(&fs->tree, &lease);
 		err = fd < 0 ? fd : 0;
 	}

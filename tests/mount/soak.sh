@@ -72,6 +72,21 @@ people() { # FS SEED COUNT [OPTIONS…]
 	od_umount "$T/mnt"
 }
 
+# On the user's own mount, where he is everybody.
+people_own() { # FS SEED COUNT
+	need_user_fuse
+	requires python3
+	scratch
+	make_fs "$1" 500M "$T/img"
+	mkdir "$T/img/native" "$T/img/src" "$T/mnt"
+	chown "$TEST_UID:$TEST_GID" "$T/img/native" "$T/img/src" "$T/mnt"
+	install -m 755 "$(dirname "${BASH_SOURCE[0]}")/people.py" "$T/people.py"
+	OD_USER=1 od_mount "$T/img/src" "$T/mnt"
+	as_user timeout -k 10 $((600 + $3 / 20)) env PEOPLE_ALONE=1 python3 "$T/people.py" \
+		"$T/img/native" "$T/mnt" "$2" "$3"
+	od_umount "$T/mnt"
+}
+
 # Each change has a time of its own (multigrain times): on ext4, xfs and btrfs since 6.13.
 people_and_times() {
 	long
@@ -82,6 +97,8 @@ people_and_times() {
 
 test_people() { people ext4 7 6000; }
 test_people_cached() { people xfs 8 6000 -o passthrough=off; }
+test_people_own() { people_own ext4 9 6000; }
+test_people_own_xfs() { long && people_own xfs "$RANDOM" 100000; }
 test_people_ext4() { people_and_times ext4 "$RANDOM" 100000; }
 test_people_xfs() { people_and_times xfs "$RANDOM" 100000 -o backend=direct; }
 test_people_btrfs() { people_and_times btrfs "$RANDOM" 100000; }

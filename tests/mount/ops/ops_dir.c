@@ -227,6 +227,29 @@ static void list_errors(struct ops *o)
 	TRY(o, chdir("d"));
 }
 
+/* What may be read and not searched shows its names and nothing else. */
+static void list_unsearchable(struct ops *o)
+{
+	struct stat st;
+	int fd;
+
+	ops_mkdir(o, "d", 0755);
+	ops_mk(o, "d/x", "x");
+	ops_mkdir(o, "d/sub", 0755);
+	TRY(o, chmod("d", 0644));
+	ops_ls(o, "names", "d");
+	TRY(o, lstat("d/x", &st));
+	TRY(o, chdir("d"));
+	fd = ops_open(o, "d", O_RDONLY | O_DIRECTORY);
+	TRY(o, fsync(fd));
+	TRY(o, fstatat(fd, "x", &st, 0));
+	FD(o, openat(fd, "x", O_RDONLY));
+	TRY(o, chmod("d", 0700));
+	TRY(o, fstatat(fd, "x", &st, 0));
+	close(fd);
+	ops_ls(o, "names again", "d");
+}
+
 /* Created, renamed and removed names show in the very next listing. */
 static void list_at_once(struct ops *o)
 {
@@ -256,6 +279,7 @@ const struct scenario dir_scenarios[] = {
 	{ "list_seek", list_seek, OPS_BOTH },
 	{ "list_small_buffer", list_small_buffer, OPS_BOTH },
 	{ "list_errors", list_errors, OPS_BOTH },
+	{ "list_unsearchable", list_unsearchable, OPS_BOTH },
 	{ "list_at_once", list_at_once, OPS_BOTH },
 	{ 0 },
 };
