@@ -118,6 +118,8 @@ def op_open():
                        (os.O_DIRECTORY, 20), (os.O_NOATIME, 8)):
         if rng.randrange(odds) == 0 and not flags & os.O_PATH:
             flags |= flag
+    if flags & os.O_ACCMODE == os.O_RDONLY:  # of an empty file: as ops/differences, known_truncate
+        flags &= ~os.O_TRUNC
     p, mode = path(), rng.choice(MODES)
     if rng.randrange(10) == 0:
         p, flags = os.path.dirname(p) or ".", os.O_TMPFILE | os.O_RDWR
