@@ -74,7 +74,7 @@ void warming_explain(FILE *out, const struct fs *fs, struct node *node)
 {
 	if (!fs->warm)
 		fprintf(out, "ahead    nothing is fetched: %s\n", fs->large_file.warm_beneath
-			? "the kernel is older than 6.5" : fs->large_file.reason);
+			? "no memory" : fs->large_file.reason);
 	else if (warm_watches(fs->warm, node->id))
 		fprintf(out, "ahead    watched: who reads it in order gets up to %llu MiB fetched "
 			"ahead\n", (unsigned long long)(fs->large_file.window >> 20));

@@ -35,5 +35,8 @@ uint64_t fetcher_queue(struct fetcher *f, struct fetch_file *file, uint64_t offs
 /* Bytes asked for so far. */
 uint64_t fetcher_bytes(const struct fetcher *f);
 
-/* Pages of a range that are in the page cache (cachestat, 6.5), in bytes; -errno. */
+/*
+ * Pages of a range that are in the page cache, in bytes; length 0: up to the end. -errno; before Linux
+ * 6.5, which has no cachestat, -EFBIG for more than 32 MiB.
+ */
 int64_t fetch_resident(int fd, uint64_t offset, uint64_t length);

@@ -18,6 +18,7 @@
 #define POLL_FIRST (MSEC / 4)	/* just opened: the first miss decides how soon it gets fast */
 #define POLL_ACTIVE (MSEC / 2)
 #define POLL_SLOWEST (50 * MSEC)
+#define LOOKS_SHARE 8 /* at most an eighth of the time is spent looking */
 #define PATIENCE (3000 * MSEC)	/* nobody reads on: the descriptor must not pin a deleted file */
 
 struct watched {
@@ -73,6 +74,7 @@ static void poll_file(struct warm *w, struct watched *f, uint64_t now)
 {
 	struct watch_counts n = {0};
 	enum watch_seen seen = watch_look(&f->watch, w->fetcher, &n);
+	uint64_t took;
 
 	count(w, &n);
 	if (seen == WATCH_READER) {
@@ -81,7 +83,9 @@ static void poll_file(struct warm *w, struct watched *f, uint64_t now)
 	} else if (f->interval < POLL_SLOWEST) {
 		f->interval += f->interval / 4;
 	}
-	f->next_poll = now + f->interval;
+	/* Before Linux 6.5 a look at a large file takes milliseconds, in which no other is opened. */
+	took = clock_ns() - now;
+	f->next_poll = now + (f->interval > LOOKS_SHARE * took ? f->interval : LOOKS_SHARE * took);
 	if (seen == WATCH_NOTHING && now - f->last_event > PATIENCE) {
 		settle(w, f);
 		seen = WATCH_END;
@@ -130,8 +134,6 @@ struct warm *warm_new(const struct warm_config *config)
 	struct warm *w;
 	pthread_condattr_t attr;
 
-	if (fetch_resident(0, 0, 0) == -ENOSYS)
-		return NULL;
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return NULL;

@@ -29,7 +29,7 @@ struct warm_counters {
 	uint64_t used, late, wasted; /* windows: reached, overtaken, never come to */
 };
 
-/* NULL without memory, or where the kernel has no cachestat. */
+/* NULL without memory. */
 struct warm *warm_new(const struct warm_config *config);
 struct warm *warm_free(struct warm *warm);
 

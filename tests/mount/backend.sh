@@ -94,22 +94,9 @@ test_descriptors() {
 test_io_uring_forbidden() {
 	requires python3
 	scratch
-	cat >"$T/overdrive" <<-END
-		#!/usr/bin/env python3
-		import ctypes, os, struct, sys
-		rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]
-		code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *r) for r in rules))
-		class Program(ctypes.Structure):
-		    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
-		libc = ctypes.CDLL(None, use_errno=True)
-		program = Program(len(rules), ctypes.addressof(code))
-		if libc.prctl(22, 2, ctypes.byref(program), 0, 0) != 0:
-		    sys.exit("prctl: " + os.strerror(ctypes.get_errno()))
-		os.execv("$OVERDRIVE", sys.argv)
-	END
-	chmod 755 "$T/overdrive"
-	OVERDRIVE=$T/overdrive
 	local forbidden=$T
+	without_call 425 EPERM "$T/overdrive"
+	OVERDRIVE=$T/overdrive
 	setup ext4 -o backend=ring
 	rm -r "$forbidden"
 	twin 5 100

@@ -163,6 +163,20 @@ test_without_passthrough() {
 	assert_eq "$got" "$(sha256sum <"$T/img/src/file" | cut -d' ' -f1)" "what was read"
 }
 
+# And before Linux 6.5, which has no cachestat.
+test_without_cachestat() {
+	requires python3
+	scratch
+	local forbidden=$T fuse_cache
+	without_call 451 ENOSYS "$T/overdrive"
+	OVERDRIVE=$T/overdrive
+	setup -o passthrough=off
+	rm -r "$forbidden"
+	fuse_cache=1
+	until_fetched $((32 << 20)) slow_reader forward "$T/mnt/file"
+	cmp "$T/img/src/file" "$T/mnt/file"
+}
+
 test_random_is_left_alone() {
 	setup
 	slow_reader random "$T/mnt/file" >/dev/null
