@@ -115,19 +115,31 @@ static uid_t find_resting_id(void)
 	return 0;
 }
 
-/* A namespace of one single id, as rootless containers may have: nobody else is there to be. */
-static bool is_alone(int proc)
+/* How many ids the user namespace has, if they are in one piece; else 0. */
+static unsigned long ids_in_one_piece(int proc, const char *map)
 {
-	autoclose int fd = openat(proc, "self/uid_map", O_RDONLY | O_CLOEXEC);
+	autoclose int fd = openat(proc, map, O_RDONLY | O_CLOEXEC);
 	unsigned long inside, outside, count, lines = 0;
 	char text[256] = "";
 
 	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return false;
+		return 0;
 	for (const char *p = text; *p; p++)
 		lines += *p == '\n';
-	return lines == 1 && sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
-	       count == 1;
+	return lines == 1 && sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3 ? count : 0;
+}
+
+/* A namespace of one single id, as rootless containers may have: nobody else is there to be. */
+static bool is_alone(int proc)
+{
+	return ids_in_one_piece(proc, "self/uid_map") == 1;
+}
+
+/* An owner whom the namespace doesn't have is out of its capabilities' reach. */
+static bool has_all_ids(int proc)
+{
+	return ids_in_one_piece(proc, "self/uid_map") == UINT32_MAX &&
+	       ids_in_one_piece(proc, "self/gid_map") == UINT32_MAX;
 }
 
 int creds_init(struct creds *c, int proc)
@@ -153,6 +165,7 @@ int creds_init(struct creds *c, int proc)
 	set_effective(c, CAPS_PERMITTED);
 	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0)
 		return -errno;
+	c->unbounded = has_all_ids(proc);
 	c->uid = c->gid = (uid_t)-1;
 	c->groups = true;
 	c->resting = find_resting_id();
@@ -172,6 +185,15 @@ void creds_rest(struct creds *c)
 	drop_groups(c);
 	set_ids(c, c->resting, c->resting);
 	c->state = CREDS_RESTING;
+	c->lingers = false;
+}
+
+void creds_leave(struct creds *c, bool indifferent)
+{
+	if (indifferent && c->unbounded && c->state == CREDS_CALLER && !c->groups)
+		c->lingers = true;
+	else
+		creds_rest(c);
 }
 
 void creds_caller(struct creds *c, uid_t uid, gid_t gid)
@@ -182,6 +204,7 @@ void creds_caller(struct creds *c, uid_t uid, gid_t gid)
 	drop_groups(c);
 	set_ids(c, uid, gid);
 	c->state = CREDS_CALLER;
+	c->lingers = false;
 }
 
 /* Parses the Groups: line of a task's status file. Returns their number or -errno. */

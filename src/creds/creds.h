@@ -33,6 +33,8 @@ enum creds_state {
 
 struct creds {
 	bool switching; /* root: identities change; otherwise only the umask does */
+	bool unbounded; /* capabilities hold for every owner there is: no user namespace bounds them */
+	bool lingers;   /* creds_leave(): what was done as the caller is done */
 	int proc;       /* O_PATH descriptor of /proc: for a caller's groups */
 	enum creds_state state;
 	uid_t resting; /* CREDS_RESTING_UID, or another where that does not exist */
@@ -50,6 +52,13 @@ struct creds {
 int creds_init(struct creds *creds, int proc);
 
 void creds_rest(struct creds *creds);
+/*
+ * Done as the caller: rests, unless that would only be undone. Where it is all the same who looks
+ * (`indifferent`: a filesystem of this machine, whose access checks our capabilities pass) he stays
+ * the caller, as the same program often comes again at once; whoever does need to rest, or to be
+ * somebody else, becomes it then. Never with groups or without capabilities.
+ */
+void creds_leave(struct creds *creds, bool indifferent);
 /* What is made belongs to the caller, and is charged to him. */
 void creds_caller(struct creds *creds, uid_t uid, gid_t gid);
 /* The page cache writes, for nobody in particular: a store through mmap never clears setuid. */

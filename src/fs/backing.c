@@ -45,6 +45,8 @@ void backing_close(struct fs *fs, int id)
 {
 	uint32_t number = (uint32_t)id;
 
+	if (id && worker_self())
+		fs_rest(); /* it takes CAP_SYS_ADMIN */
 	if (id && ioctl(fuse_session_fd(fs->fuse), BACKING_CLOSE, &number) < 0 && errno != ENODEV)
 		log_line(LOG_WARNING, "backing file %d can't be closed: %s", id, strerror(errno));
 }

@@ -96,7 +96,14 @@ int fs_as_caller_with_groups(fuse_req_t req);
 int fs_as_maker(fuse_req_t req, mode_t mode);
 /* To change what fd's file contains, which may clear setgid: his groups settle that. */
 int fs_as_writer(fuse_req_t req, int fd);
+/*
+ * To take a name away. On a filesystem of this machine that needs nothing but access, which we have
+ * as whoever we are just now: nothing is made, nobody is charged, no reserve is touched.
+ */
+void fs_as_remover(fuse_req_t req);
 void fs_rest(void);
+/* Rests, or stays the caller until it matters (creds_leave()). */
+void fs_leave(struct fs *fs);
 
 /* The name of descriptor fd relative to a worker's working directory, which is /proc/self/fd. */
 struct fd_name {

@@ -77,7 +77,7 @@ static void reply_made(fuse_req_t req, struct parent *p, const char *name, mode_
 	bool lost = false;
 	struct child child;
 
-	fs_rest();
+	fs_leave(p->fs);
 	if (!err) {
 		lost = fs_lookup(p->fs, p->node, p->lease.fd, name, &child) != 0;
 		if (!lost && (child.stx.stx_mode & S_IFMT) != (mode & S_IFMT)) {
@@ -112,7 +112,8 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct parent p;
 	int err = parent_reach(&p, req, parent);
 
-	fs_as_caller(req);
+	if (!err)
+		err = fs_as_maker(req, 0);
 	if (!err)
 		err = or_errno(mkdirat(p.lease.fd, name, mode));
 	reply_made(req, &p, name, S_IFDIR | (mode & 07777), err);
@@ -161,7 +162,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 			err = or_errno(linkat(AT_FDCWD, fd_name(lease.fd).text, p.lease.fd, name,
 					      AT_SYMLINK_FOLLOW));
 	}
-	fs_rest();
+	fs_leave(p.fs);
 	if (!err) {
 		tree_copied_up(&p.fs->tree, fs_node(p.fs, ino), lease.fd);
 		reply_linked(req, &p, name, lease.fd);
@@ -175,8 +176,10 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 /* What a name meant before it is taken away. */
 struct victim {
 	struct node *node; /* counted; NULL: unknown to the kernel */
-	int fd;            /* O_PATH, or -1 */
+	struct fd_lease lease;
 };
+
+#define VICTIM_NONE ((struct victim){.lease = FD_LEASE_NONE})
 
 static bool in_use(struct fs *fs, struct node *node)
 {
@@ -191,10 +194,7 @@ static bool in_use(struct fs *fs, struct node *node)
 static void victim_find(struct fs *fs, struct node *parent, int directory, const char *name,
 			struct victim *v)
 {
-	v->node = NULL;
-	v->fd = source_open_child(directory, name, false);
-	if (v->fd >= 0)
-		v->node = tree_known(&fs->tree, parent, name, v->fd);
+	v->node = tree_named(&fs->tree, parent, directory, name, &v->lease);
 }
 
 /*
@@ -208,23 +208,23 @@ static void victim_find(struct fs *fs, struct node *parent, int directory, const
 
 static void victim_deleted(struct fs *fs, struct victim *v)
 {
-	struct stat st;
+	struct stat st = {.st_mode = S_IFDIR};
+	autoclose int fd = -1;
 
-	fdcache_drop(fs->tree.fdcache, v->node->id);
-	if (fstat(v->fd, &st) < 0)
-		return;
-	/* It has other names, which we may not know. */
-	if (!S_ISDIR(st.st_mode) && st.st_nlink && !tree_by_place(&fs->tree, v->node)) {
-		struct fd_lease lease;
-
-		fdcache_put(fs->tree.fdcache, v->node->id, steal_fd(&v->fd), &lease);
-		tree_return(&fs->tree, &lease);
+	/* A directory had one name. */
+	if (v->node->type != S_IFDIR && fstat(v->lease.fd, &st) < 0) {
+		fdcache_drop(fs->tree.fdcache, v->node->id);
 		return;
 	}
+	/* It has other names, which we may not know. */
+	if (!S_ISDIR(st.st_mode) && st.st_nlink && !tree_by_place(&fs->tree, v->node))
+		return;
+	fdcache_drop(fs->tree.fdcache, v->node->id);
 	node_detach(fs->tree.nodes, v->node);
 	backing_drop(fs, v->node, true);
+	fd = fdcache_take(fs->tree.fdcache, &v->lease);
 	if (!S_ISREG(st.st_mode) || st.st_blocks <= PIN_MAX_BLOCKS || in_use(fs, v->node))
-		node_pin(fs->tree.nodes, v->node, &v->fd);
+		node_pin(fs->tree.nodes, v->node, &fd);
 }
 
 /* After the name is gone or, on failure, still there. */
@@ -232,8 +232,7 @@ static void victim_done(struct fs *fs, struct victim *v, bool deleted)
 {
 	if (v->node && deleted)
 		victim_deleted(fs, v);
-	if (v->fd >= 0)
-		close(v->fd);
+	tree_return(&fs->tree, &v->lease);
 	if (v->node)
 		node_forget(fs->tree.nodes, v->node, 1);
 }
@@ -249,9 +248,9 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int
 		return;
 	}
 	victim_find(p.fs, p.node, p.lease.fd, name, &victim);
-	fs_as_caller(req);
+	fs_as_remover(req);
 	err = or_errno(unlinkat(p.lease.fd, name, flags));
-	fs_rest();
+	fs_leave(p.fs);
 	victim_done(p.fs, &victim, !err);
 	parent_return(&p);
 	reply_err(req, err);
@@ -270,7 +269,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* What is about to be renamed, where its node is known by its place. */
 static void mover_find(struct parent *from, const char *name, struct victim *v)
 {
-	*v = (struct victim){.fd = -1};
+	*v = VICTIM_NONE;
 	if (from->fs->tree.source.breaks_links)
 		victim_find(from->fs, from->node, from->lease.fd, name, v);
 }
@@ -278,7 +277,7 @@ static void mover_find(struct parent *from, const char *name, struct victim *v)
 static void mover_done(struct fs *fs, struct victim *v, bool moved)
 {
 	if (v->node && moved)
-		tree_copied_up(&fs->tree, v->node, v->fd);
+		tree_copied_up(&fs->tree, v->node, v->lease.fd);
 	victim_done(fs, v, false);
 }
 
@@ -298,7 +297,7 @@ static void follow(struct fs *fs, struct node *parent, int directory, const char
 static int do_rename(fuse_req_t req, struct parent *from, const char *name, struct parent *to,
 		     const char *new_name, unsigned flags)
 {
-	struct victim mover, victim = {.fd = -1}, other = {.fd = -1};
+	struct victim mover, victim = VICTIM_NONE, other = VICTIM_NONE;
 	int err;
 
 	mover_find(from, name, &mover);
@@ -309,7 +308,7 @@ static int do_rename(fuse_req_t req, struct parent *from, const char *name, stru
 	atomic_fetch_add(&to->fs->tree.renames_begun, 1);
 	fs_as_caller(req);
 	err = or_errno(renameat2(from->lease.fd, name, to->lease.fd, new_name, flags));
-	fs_rest();
+	fs_leave(to->fs);
 	mover_done(to->fs, &mover, !err);
 	mover_done(to->fs, &other, !err);
 	if (!err)

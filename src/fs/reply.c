@@ -140,16 +140,21 @@ int fs_lookup(struct fs *fs, struct node *parent, int directory, const char *nam
 void fs_as_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct creds *creds = &worker_self()->creds;
 
-	creds_caller(creds, ctx->uid, ctx->gid);
-	creds_umask(creds, ctx->umask);
+	creds_caller(&worker_self()->creds, ctx->uid, ctx->gid);
 }
 
 int fs_as_maker(fuse_req_t req, mode_t mode)
 {
 	fs_as_caller(req);
+	creds_umask(&worker_self()->creds, fuse_req_ctx(req)->umask);
 	return mode & S_ISGID ? fs_as_caller_with_groups(req) : 0;
+}
+
+void fs_as_remover(fuse_req_t req)
+{
+	if (!fs_of(req)->tree.source.ordinary || !worker_self()->creds.unbounded)
+		fs_as_caller(req);
 }
 
 int fs_as_writer(fuse_req_t req, int fd)
@@ -167,6 +172,11 @@ int fs_as_caller_with_groups(fuse_req_t req)
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
 	return creds_grouped(&worker_self()->creds, ctx->uid, ctx->gid, ctx->pid);
+}
+
+void fs_leave(struct fs *fs)
+{
+	creds_leave(&worker_self()->creds, fs->tree.source.ordinary);
 }
 
 void fs_rest(void)

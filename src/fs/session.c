@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/session_internal.h"
 
+#include <linux/fuse.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,6 @@
 #include "util/log.h"
 
 #define FIRST_WORKERS 2u
-/* uapi fuse.h */
-#define OPCODE_FORGET 2
-#define OPCODE_RELEASE 18
-#define OPCODE_INIT 26
-#define OPCODE_RELEASEDIR 29
-#define OPCODE_BATCH_FORGET 42
 
 void session_end(struct session *s, int error)
 {
@@ -53,8 +48,8 @@ static void debug_line(const struct worker *w, const struct request_header *h, u
 /* Nobody waits for these: they say nothing of how many are at work. */
 static bool is_waited_for(uint32_t opcode)
 {
-	return opcode != OPCODE_FORGET && opcode != OPCODE_BATCH_FORGET &&
-	       opcode != OPCODE_RELEASE && opcode != OPCODE_RELEASEDIR;
+	return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET &&
+	       opcode != FUSE_RELEASE && opcode != FUSE_RELEASEDIR;
 }
 
 /* Numbers a request that was just received; the leader's. */
@@ -65,6 +60,32 @@ static uint32_t count_asked(struct session *s, uint32_t opcode)
 
 	atomic_store_explicit(&s->asked, asked, memory_order_relaxed);
 	return asked;
+}
+
+/*
+ * What it takes for these is all the same on a filesystem of this machine, whoever we are when it
+ * comes; or they become somebody themselves.
+ */
+static bool is_indifferent(uint32_t opcode)
+{
+	switch (opcode) {
+	case FUSE_LOOKUP:
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+	case FUSE_GETATTR:
+	case FUSE_SYMLINK:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_UNLINK:
+	case FUSE_RMDIR:
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+	case FUSE_LINK:
+	case FUSE_CREATE:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* Returns when it was done. */
@@ -80,8 +101,11 @@ static uint64_t process(struct session *s, struct worker *w, size_t size, uint64
 	w->asked = count_asked(s, h.opcode);
 	w->sleeps = -1;
 	w->wait = LOOKOUT_UNKNOWN;
+	if (w->creds.lingers && !is_indifferent(h.opcode))
+		creds_rest(&w->creds);
 	fuse_session_process_buf(s->fs->fuse, &buf);
-	creds_rest(&w->creds);
+	if (!w->creds.lingers)
+		creds_rest(&w->creds);
 	elapsed = clock_ns() - start;
 	might_wait = w->section || !w->leading;
 	crew_leave_section(w);
@@ -93,7 +117,7 @@ static uint64_t process(struct session *s, struct worker *w, size_t size, uint64
 		stats_add(&w->stats->times[STATS_WAITED], elapsed);
 	if (s->fs->options->debug)
 		debug_line(w, &h, elapsed);
-	if (h.opcode == OPCODE_INIT)
+	if (h.opcode == FUSE_INIT)
 		session_post(s->ready);
 	/* In one order with what the request has left to look after (session_doze). */
 	if (atomic_load(&s->dozing) && atomic_exchange(&s->dozing, false))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/fdcache.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -169,6 +170,31 @@ void fdcache_return(struct fdcache *c, struct fd_lease *lease)
 	if (doomed >= 0)
 		close(doomed);
 	*lease = FD_LEASE_NONE;
+}
+
+int fdcache_take(struct fdcache *c, struct fd_lease *lease)
+{
+	struct fdcache_way *w = lease->way;
+	int fd = lease->own ? lease->fd : -1;
+
+	if (w) {
+		struct set *s = set_of_way(c, w);
+
+		pthread_mutex_lock(&s->lock);
+		if (w->leases == 1 && !w->nodeid) {
+			w->leases = 0;
+			fd = vacate(c, w);
+			w = NULL;
+		}
+		pthread_mutex_unlock(&s->lock);
+	}
+	if (fd < 0) {
+		fd = fcntl(lease->fd, F_DUPFD_CLOEXEC, 0);
+		if (w)
+			fdcache_return(c, lease);
+	}
+	*lease = FD_LEASE_NONE;
+	return fd;
 }
 
 void fdcache_drop(struct fdcache *c, uint64_t nodeid)

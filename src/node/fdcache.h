@@ -35,6 +35,9 @@ bool fdcache_get(struct fdcache *cache, uint64_t nodeid, struct fd_lease *lease)
 void fdcache_put(struct fdcache *cache, uint64_t nodeid, int fd, struct fd_lease *lease);
 void fdcache_return(struct fdcache *cache, struct fd_lease *lease);
 
+/* The lease becomes a descriptor that is the caller's own, of a dropped node no copy; or -1. */
+int fdcache_take(struct fdcache *cache, struct fd_lease *lease);
+
 /* The node's descriptor is closed now, or when its last lease comes back. */
 void fdcache_drop(struct fdcache *cache, uint64_t nodeid);
 /* Closes what has not been used since the sweep before the last. Returns how many stay. */

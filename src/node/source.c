@@ -172,6 +172,11 @@ int source_reopen(const struct source *s, int fd, int flags)
 	return or_errno(openat(s->proc_fds, name, flags | O_CLOEXEC));
 }
 
+bool source_is_name(const char *name)
+{
+	return strcmp(name, "..") != 0 && !strchr(name, '/');
+}
+
 int source_open_child(int directory, const char *name, bool cached_only)
 {
 	struct open_how how = {
@@ -179,9 +184,8 @@ int source_open_child(int directory, const char *name, bool cached_only)
 		.resolve = RESOLVE_NO_XDEV | (cached_only ? RESOLVE_CACHED : 0),
 	};
 
-	/* The kernel never sends such names, and nothing but a single name must be walked. Not by
-	 * RESOLVE_BENEATH: it gives EXDEV when the object is renamed away meanwhile. */
-	if (strcmp(name, "..") == 0 || strchr(name, '/'))
+	/* Not by RESOLVE_BENEATH: it gives EXDEV when the object is renamed away meanwhile. */
+	if (!source_is_name(name))
 		return -EINVAL;
 	return or_errno(syscall(SYS_openat2, directory, name, &how, sizeof(how)));
 }

@@ -49,6 +49,8 @@ int source_set_atime(struct source *source, bool never, bool always);
 /* Opens anew what a descriptor of the serving process names, O_PATH or not; or -errno. */
 int source_reopen(const struct source *source, int fd, int flags);
 
+/* A single name: nothing else is to be walked, and the kernel never sends it. */
+bool source_is_name(const char *name);
 /*
  * Opens one name below an open directory as O_PATH, never following a symlink, never into another
  * mount. With cached_only it fails with -EAGAIN rather than wait for the disk.

@@ -208,3 +208,44 @@ struct node *tree_known(struct tree *t, struct node *parent, const char *name, i
 		return link_known(t, parent, name, fd, &stx, &id);
 	return node_ref_known(t->nodes, &id);
 }
+
+/* Its handle tells which node it is, and mostly that has a descriptor already. */
+static struct node *named_by_handle(struct tree *t, const struct identity *id,
+				    struct fd_lease *lease)
+{
+	struct node *n = node_ref_known(t->nodes, id);
+	int fd;
+
+	if (!n || tree_reach(t, n, false, lease) == 0)
+		return n;
+	fd = identity_open(t->source.root, id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0) {
+		*lease = (struct fd_lease){.fd = fd, .own = true};
+		return n;
+	}
+	node_forget(t->nodes, n, 1);
+	return NULL;
+}
+
+struct node *tree_named(struct tree *t, struct node *parent, int directory, const char *name,
+			struct fd_lease *lease)
+{
+	struct identity id;
+	struct node *n;
+	int fd;
+
+	*lease = FD_LEASE_NONE;
+	/* In a tree of our own nothing is mounted, so the name can't lead to another filesystem. */
+	if (t->source.by_handle && t->source.tree >= 0 && *name && source_is_name(name) &&
+	    identity_of(directory, name, &id) == 0)
+		return named_by_handle(t, &id, lease);
+	fd = source_open_child(directory, name, false);
+	if (fd < 0)
+		return NULL;
+	n = tree_known(t, parent, name, fd);
+	if (n)
+		*lease = (struct fd_lease){.fd = fd, .own = true};
+	else
+		close(fd);
+	return n;
+}

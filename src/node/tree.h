@@ -70,6 +70,12 @@ struct node *tree_lost(struct tree *tree, mode_t mode);
 
 /* The node of an open object, of this name below parent, if the kernel knows it: counted, or NULL. */
 struct node *tree_known(struct tree *tree, struct node *parent, const char *name, int fd);
+/*
+ * The node of what a name below an open directory, which is parent's, means just now: counted, with
+ * a descriptor lent; NULL if the kernel doesn't know it. May wait for the disk.
+ */
+struct node *tree_named(struct tree *tree, struct node *parent, int directory, const char *name,
+			struct fd_lease *lease);
 
 /* The node is one name of several that are no longer one file once overlayfs has copied it up. */
 bool tree_by_place(struct tree *tree, struct node *node);

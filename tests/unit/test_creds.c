@@ -324,6 +324,37 @@ START_TEST(test_hidden_proc)
 }
 END_TEST
 
+/* Who is done stays the caller only where that harms nobody, and only with the plain identity. */
+START_TEST(test_leave)
+{
+	gid_t team = TEAM;
+	pid_t pid = caller_process(1, &team);
+	struct creds c;
+
+	init(&c);
+	creds_leave(&c, true);
+	assert_rests();
+	creds_caller(&c, CALLER, CALLER);
+	creds_leave(&c, true);
+	ck_assert(c.lingers && c.unbounded);
+	ck_assert_uint_eq(status_now().uid[3], CALLER);
+	creds_rest(&c);
+	ck_assert(!c.lingers);
+	assert_rests();
+	creds_caller(&c, 0, 0);
+	creds_leave(&c, false);
+	assert_rests();
+	ck_assert_int_eq(creds_grouped(&c, CALLER, CALLER, pid), 0);
+	creds_leave(&c, true);
+	assert_rests();
+	c.unbounded = false;
+	creds_caller(&c, CALLER, CALLER);
+	creds_leave(&c, true);
+	assert_rests();
+	end_child();
+}
+END_TEST
+
 /* From each state to each, by way of rest or not. */
 START_TEST(test_transitions)
 {
@@ -371,6 +402,7 @@ int main(void)
 	tcase_add_test(tc, test_groups);
 	tcase_add_test(tc, test_dead_process);
 	tcase_add_loop_test(tc, test_hidden_proc, 0, 3);
+	tcase_add_test(tc, test_leave);
 	tcase_add_test(tc, test_transitions);
 	return run_case("creds", tc);
 }

@@ -348,6 +348,34 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* The descriptor itself once the node is dropped and nobody else has it; else a copy. */
+START_TEST(test_take)
+{
+	struct fdcache *cache = fdcache_new(WAYS);
+	struct fd_lease lease, other;
+	int fd = keep(cache, 2), taken;
+
+	ck_assert(fdcache_get(cache, 2, &lease));
+	fdcache_drop(cache, 2);
+	ck_assert_int_eq(fdcache_take(cache, &lease), fd);
+	ck_assert_int_eq(lease.fd, -1);
+	ck_assert_uint_eq(fdcache_count(cache), 0);
+	ck_assert(is_open(fd));
+	close(fd);
+
+	fd = keep(cache, 3);
+	ck_assert(fdcache_get(cache, 3, &lease) && fdcache_get(cache, 3, &other));
+	fdcache_drop(cache, 3);
+	taken = fdcache_take(cache, &lease);
+	ck_assert_int_ne(taken, fd);
+	ck_assert(is_open(taken) && is_open(fd));
+	fdcache_return(cache, &other);
+	ck_assert(is_open(taken) && !is_open(fd));
+	close(taken);
+	fdcache_free(cache);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("fdcache");
@@ -358,6 +386,7 @@ int main(void)
 	tcase_add_test(tc, test_evicted_is_closed);
 	tcase_add_test(tc, test_lent_is_not_evicted);
 	tcase_add_test(tc, test_drop);
+	tcase_add_test(tc, test_take);
 	tcase_add_test(tc, test_all_lent);
 	tcase_add_test(tc, test_somebody_was_faster);
 	tcase_add_test(tc, test_sweep);
