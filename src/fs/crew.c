@@ -131,6 +131,7 @@ static void *worker_main(void *argument)
 	w->leading = false;
 	w->section = 0;
 	w->tid = gettid();
+	w->look = (struct wake_look){0};
 	/* The kernel must not wait for us when it needs memory to write our dirty pages back. Needs
 	 * CAP_SYS_RESOURCE; without it we are as well off as other daemons. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);

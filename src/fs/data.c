@@ -204,7 +204,8 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
 	int fd;
 
-	worker_may_block(worker_self());
+	if (!fs->tree.source.in_memory)
+		worker_may_block(worker_self());
 	fd = fs_file_fd(fs, ino, fi);
 	if (fd >= 0)
 		fd = sync_reported(fs, fs_node(fs, ino), of,

@@ -31,15 +31,15 @@ static enum wake_came spin(int fd, uint64_t until)
 	return WAKE_MISSED;
 }
 
-static enum wake_came wait_awake(struct receive *r, int tid)
+static enum wake_came wait_awake(struct receive *r, int tid, struct wake_look *look)
 {
 	uint64_t now = clock_ns(), budget;
 
-	if (wake_wants_times(&r->wake, tid, now)) {
+	if (wake_wants_times(&r->wake, look, now)) {
 		struct task_times times = {0};
 		bool known = task_times(r->proc, tid, &times);
 
-		wake_times(&r->wake, tid, now, known, times.delayed);
+		wake_times(&r->wake, look, now, known, times.delayed);
 	}
 	budget = wake_budget(&r->wake, now);
 	return budget ? spin(r->fd, now + budget) : WAKE_SLEPT;
@@ -70,10 +70,10 @@ static ssize_t take(const struct receive *r, void *in, size_t room, size_t least
 	}
 }
 
-ssize_t receive_request(struct receive *r, int tid, void *in, size_t room, size_t least,
-			uint64_t *arrived)
+ssize_t receive_request(struct receive *r, int tid, struct wake_look *look, void *in, size_t room,
+			size_t least, uint64_t *arrived)
 {
-	enum wake_came came = r->wake.spin ? wait_awake(r, tid) : WAKE_SLEPT;
+	enum wake_came came = r->wake.spin ? wait_awake(r, tid, look) : WAKE_SLEPT;
 	ssize_t n = take(r, in, room, least);
 	uint64_t now = clock_ns();
 

@@ -21,10 +21,11 @@ struct receive {
 };
 
 /*
- * The next request, into `room` bytes at `in`; tid is the calling thread's. Bytes, of which there
- * are `least` or more; 0 when the mount is gone; -errno for an unusable one. *arrived: when, in ns.
+ * The next request, into `room` bytes at `in`; tid is the calling thread's, and look its last look.
+ * Bytes, of which there are `least` or more; 0 when the mount is gone; -errno for an unusable one.
+ * *arrived: when, in ns.
  */
-ssize_t receive_request(struct receive *receive, int tid, void *in, size_t room, size_t least,
-			uint64_t *arrived);
+ssize_t receive_request(struct receive *receive, int tid, struct wake_look *look, void *in,
+			size_t room, size_t least, uint64_t *arrived);
 /* Whether a request has come already. */
 bool receive_pending(const struct receive *receive);

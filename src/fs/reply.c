@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/fs.h"
 
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -117,8 +116,8 @@ int fs_reach(struct fs *fs, struct node *node, struct fd_lease *lease)
 int fs_lookup(struct fs *fs, struct node *parent, int directory, const char *name,
 	      struct child *child)
 {
-	/* Nothing waits on tmpfs, where the kernel remembers no name that is absent. */
-	bool wait = fs->tree.source.filesystem == TMPFS_MAGIC;
+	/* The kernel remembers no name that is absent there: to look is all the same. */
+	bool wait = fs->tree.source.in_memory;
 	int err = tree_lookup(&fs->tree, parent, directory, name, wait, child);
 	struct worker *w = worker_self();
 	uint64_t start;

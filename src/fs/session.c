@@ -132,7 +132,7 @@ void session_serve(struct session *s, struct worker *w)
 		uint64_t time;
 		ssize_t n;
 
-		n = receive_request(&s->receive, w->tid, w->in, WORKER_IN_ROOM,
+		n = receive_request(&s->receive, w->tid, &w->look, w->in, WORKER_IN_ROOM,
 				    sizeof(struct request_header), &time);
 		if (n <= 0) {
 			session_end(s, (int)n);

@@ -23,22 +23,19 @@ static bool would_spin(const struct wake *w, uint64_t now)
 	return w->spin && w->score >= SCORE_PAYS && now >= w->paused_until;
 }
 
-bool wake_wants_times(const struct wake *w, int tid, uint64_t now)
+bool wake_wants_times(const struct wake *w, const struct wake_look *look, uint64_t now)
 {
-	return would_spin(w, now) &&
-	       (w->looked_at != tid || now - w->looked >= WAKE_LOOK_EVERY);
+	return would_spin(w, now) && now - look->at >= WAKE_LOOK_EVERY;
 }
 
-void wake_times(struct wake *w, int tid, uint64_t now, bool known, uint64_t delayed)
+void wake_times(struct wake *w, struct wake_look *look, uint64_t now, bool known, uint64_t delayed)
 {
-	uint64_t elapsed = now - w->looked;
+	uint64_t elapsed = now - look->at;
 
-	if (!known || (w->looked_at == tid && elapsed < LOOK_STALE && delayed > w->delayed &&
-		       (delayed - w->delayed) * 100 > elapsed * WAKE_DELAY_PERCENT))
+	if (!known || (look->at && elapsed < LOOK_STALE && delayed > look->delayed &&
+		       (delayed - look->delayed) * 100 > elapsed * WAKE_DELAY_PERCENT))
 		w->paused_until = now + WAKE_BACK_OFF;
-	w->looked_at = tid;
-	w->looked = now;
-	w->delayed = delayed;
+	*look = (struct wake_look){.at = now, .delayed = delayed};
 }
 
 uint64_t wake_budget(const struct wake *w, uint64_t now)

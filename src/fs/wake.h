@@ -29,18 +29,22 @@ struct wake {
 	unsigned score;	      /* how well it has paid, or would have, lately */
 	unsigned missed;      /* spins in a row that ended in sleep */
 	unsigned close;	      /* requests in a row that belong to a burst */
-	int looked_at;	      /* the thread whose times these are; 0: nobody's */
-	uint64_t looked;      /* when */
-	uint64_t delayed;     /* its time without a CPU until then */
+};
+
+/* The last look at a thread's times: each has its own, as the lead may change with each request. */
+struct wake_look {
+	uint64_t at;	  /* when; 0: never */
+	uint64_t delayed; /* its time without a CPU until then */
 };
 
 /* cpus: that we may run on. With one, spinning only keeps the program from running. */
 void wake_init(struct wake *wake, enum option_wake mode, unsigned cpus);
 
 /* Whether wake_times() is to be told before the next wake_budget(). */
-bool wake_wants_times(const struct wake *wake, int tid, uint64_t now);
+bool wake_wants_times(const struct wake *wake, const struct wake_look *look, uint64_t now);
 /* The thread's time without a CPU since it began, in ns; `known` false: this kernel can't say. */
-void wake_times(struct wake *wake, int tid, uint64_t now, bool known, uint64_t delayed);
+void wake_times(struct wake *wake, struct wake_look *look, uint64_t now, bool known,
+		uint64_t delayed);
 
 /* For how many ns to look for the next request before going to sleep. */
 uint64_t wake_budget(const struct wake *wake, uint64_t now);

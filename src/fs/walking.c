@@ -2,7 +2,6 @@
 #include "fs/walking.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -51,11 +50,6 @@ static unsigned threads(void)
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / DESCRIPTORS_PER_THREAD < n)
 		n = (unsigned)(limit.rlim_cur / DESCRIPTORS_PER_THREAD);
 	return n ? n : 1;
-}
-
-static bool in_memory(unsigned long filesystem)
-{
-	return filesystem == TMPFS_MAGIC || filesystem == RAMFS_MAGIC;
 }
 
 static bool past_the_page_cache(const struct fs *fs)
@@ -114,7 +108,7 @@ void walking_start(struct fs *fs)
 	};
 
 	if (said != OPTION_PREFETCH_TREE &&
-	    (said != OPTION_PREFETCH_AUTO || in_memory(fs->tree.source.filesystem) ||
+	    (said != OPTION_PREFETCH_AUTO || fs->tree.source.in_memory ||
 	     !fs->tree_policy.gain))
 		return;
 	fs->walking = calloc(1, sizeof(*fs->walking));

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "creds/creds.h"
+#include "fs/wake.h"
 #include "stats/stats.h"
 
 struct session;
@@ -43,6 +44,7 @@ struct worker {
 	long sleeps;	  /* this thread's, before it might wait; -1: not looked at */
 	uint8_t wait;	  /* enum lookout_wait */
 	int tid;
+	struct wake_look look;
 	int err; /* positive errno of the last reply */
 	/* What it is doing, for SIGUSR1; started_ns 0: nothing. */
 	_Atomic uint64_t started_ns, unique, nodeid;

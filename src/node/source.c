@@ -106,6 +106,7 @@ static int describe(struct source *s)
 	s->device = st.st_dev;
 	s->flags = (unsigned long)fs.f_flags;
 	s->filesystem = (unsigned long)fs.f_type;
+	s->in_memory = s->filesystem == TMPFS_MAGIC || s->filesystem == RAMFS_MAGIC;
 	s->ordinary = s->filesystem == EXT4_SUPER_MAGIC || s->filesystem == XFS_SUPER_MAGIC ||
 		      s->filesystem == BTRFS_SUPER_MAGIC || s->filesystem == TMPFS_MAGIC;
 	return 0;

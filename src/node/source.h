@@ -26,8 +26,10 @@ struct source {
 	bool by_handle;  /* objects are reopened by file handle */
 	unsigned long flags; /* ST_* of SOURCE's own mount */
 	unsigned long filesystem; /* f_type */
-	bool ordinary; /* ext4, xfs, btrfs, tmpfs: a close has nothing to report there, and the times of
-			* directories tell each change, by a clock that is ours */
+	bool ordinary; /* ext4, xfs, btrfs, tmpfs: a close has nothing to report there, the times of
+			* directories tell each change, by a clock that is ours, and who looks or
+			* deletes is asked for access only */
+	bool in_memory; /* tmpfs, ramfs: nothing waits there */
 	bool breaks_links; /* overlayfs that copies up, without an index: see identity_by_place() */
 };
 

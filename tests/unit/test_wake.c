@@ -11,10 +11,9 @@
 
 #define US 1000ull
 #define MS 1000000ull
-#define TID 7
-
 struct model {
 	struct wake w;
+	struct wake_look look;
 	uint64_t now, delayed;
 	unsigned spins;
 };
@@ -23,6 +22,7 @@ static void model_init(struct model *m, enum option_wake mode, unsigned cpus)
 {
 	memset(m, 0, sizeof(*m));
 	m->now = 1000 * MS;
+	m->look = (struct wake_look){0};
 	wake_init(&m->w, mode, cpus);
 }
 
@@ -32,8 +32,8 @@ static bool request(struct model *m, uint64_t gap, unsigned busy)
 	enum wake_came came = WAKE_SLEPT;
 	uint64_t budget;
 
-	if (wake_wants_times(&m->w, TID, m->now))
-		wake_times(&m->w, TID, m->now, true, m->delayed);
+	if (wake_wants_times(&m->w, &m->look, m->now))
+		wake_times(&m->w, &m->look, m->now, true, m->delayed);
 	budget = wake_budget(&m->w, m->now);
 	if (budget) {
 		m->spins++;
@@ -105,22 +105,24 @@ END_TEST
 
 START_TEST(times)
 {
+	struct wake_look look = {0}, other = {0};
 	struct wake w;
 
 	wake_init(&w, OPTION_WAKE_AUTO, 2);
 	w.score = 8;
 	/* A kernel that can't tell: no spinning at all. */
-	wake_times(&w, TID, 1000 * MS, false, 0);
+	wake_times(&w, &look, 1000 * MS, false, 0);
 	ck_assert_uint_eq(wake_budget(&w, 1000 * MS), 0);
 	/* The first look at a thread says nothing: its past may be long. */
 	wake_init(&w, OPTION_WAKE_AUTO, 2);
 	w.score = 8;
-	wake_times(&w, TID, 1000 * MS, true, 900 * MS);
+	look = other;
+	wake_times(&w, &look, 1000 * MS, true, 900 * MS);
 	ck_assert_uint_eq(wake_budget(&w, 1000 * MS), WAKE_SPIN_AUTO);
-	ck_assert(!wake_wants_times(&w, TID, 1000 * MS + WAKE_LOOK_EVERY - 1));
-	ck_assert(wake_wants_times(&w, TID, 1000 * MS + WAKE_LOOK_EVERY));
-	ck_assert(wake_wants_times(&w, TID + 1, 1000 * MS + 1));
-	wake_times(&w, TID, 1010 * MS, true, 901 * MS);
+	ck_assert(!wake_wants_times(&w, &look, 1000 * MS + WAKE_LOOK_EVERY - 1));
+	ck_assert(wake_wants_times(&w, &look, 1000 * MS + WAKE_LOOK_EVERY));
+	ck_assert(wake_wants_times(&w, &other, 1000 * MS + 1));
+	wake_times(&w, &look, 1010 * MS, true, 901 * MS);
 	ck_assert_uint_eq(wake_budget(&w, 1010 * MS), 0);
 	ck_assert_uint_eq(wake_budget(&w, 1010 * MS + WAKE_BACK_OFF), WAKE_SPIN_AUTO);
 }
