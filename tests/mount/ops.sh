@@ -216,6 +216,13 @@ quota() { # FS MKFS-ARGS...
 test_quota_ext4() { quota ext4 -O quota; }
 test_quota_xfs() { quota xfs; }
 
+# At exit. mountpoint(1) takes what has shut down (EIO) for not mounted, and a filesystem that outlives
+# its disk's server is never let go of.
+disk_away() {
+	rm -f "$T/fault/now"
+	umount "$T/fs" 2>/dev/null || _umount_soon "$T/fs"
+}
+
 good_disk() { # SIZE: prints the device
 	truncate -s "$1" "$T/good.img"
 	losetup --show -f "$T/good.img"
@@ -250,7 +257,7 @@ make_disk() { # FS
 		;;
 	esac
 	mount -t "$1" -o "$opts" "$loop" "$T/fs"
-	cleanup_fn _umount_soon "$T/fs"
+	cleanup_fn disk_away
 }
 
 told() { # TRANSCRIPT: by each scenario at least once, and by who had it open before
@@ -274,6 +281,8 @@ faults() { # FS MODE...
 		esac
 		compare "$fs" root "fault-$mode"
 		compare "$fs" user "fault-$mode"
+		# Metadata that is wanted while the disk fails, which seldom happens, shuts xfs down.
+		stat "$T/fs/native" >/dev/null || skip "$fs has shut down"
 		for who in root user; do
 			told "$T/mount.$who"
 		done
@@ -284,8 +293,8 @@ faults() { # FS MODE...
 }
 
 test_faults_ext4() { faults ext4 kernel off buffered direct ring; }
-test_faults_xfs() { faults xfs kernel off direct; }
-test_faults_btrfs() { faults btrfs kernel off direct; }
+test_faults_xfs() { long && faults xfs kernel off direct; }
+test_faults_btrfs() { long && faults btrfs kernel off direct; }
 
 # What the layers scenarios expect to find.
 lay() { # DIR...
