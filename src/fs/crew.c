@@ -4,13 +4,13 @@
  */
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "fs/session_internal.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/futex.h"
 #include "util/log.h"
-#include "util/task.h"
 
 #define IDLE_WORKERS 8u /* kept ready; more go away when they find nothing to do */
 #define STACK_BYTES  (256u << 10) /* touched only as far as it is used */
@@ -80,6 +80,14 @@ void worker_may_block(struct worker *w)
 	crew_hand_over(w->session);
 }
 
+/* How often this thread has gone to sleep, which a thread that was preempted has not. */
+static long count_sleeps(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) < 0 ? -1 : usage.ru_nvcsw;
+}
+
 void worker_might_block(struct worker *w)
 {
 	struct lookout *l = &w->session->lookout;
@@ -88,7 +96,7 @@ void worker_might_block(struct worker *w)
 	if (!w->leading || w->section)
 		return;
 	if (lookout_wants_to_know(l, start))
-		w->sleeps = task_sleeps();
+		w->sleeps = count_sleeps();
 	w->section = lookout_open(l, atomic_load_explicit(&w->opcode, memory_order_relaxed), start);
 	if (!w->section)
 		worker_may_block(w);
@@ -100,7 +108,7 @@ void worker_replies(struct worker *w)
 	uint64_t start = atomic_load_explicit(&w->started_ns, memory_order_relaxed);
 	uint32_t busy;
 
-	if (w->sleeps < 0 || clock_ns() - start < LOOKOUT_WAIT || task_sleeps() == w->sleeps)
+	if (w->sleeps < 0 || clock_ns() - start < LOOKOUT_WAIT || count_sleeps() == w->sleeps)
 		return;
 	/* Besides this one and who waits for requests; not exact while they change places. */
 	busy = atomic_load(&s->threads) - atomic_load(&s->idle);

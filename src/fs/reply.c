@@ -6,11 +6,6 @@
 #include <sys/sysmacros.h>
 
 #include "util/cleanup.h"
-#include "util/clock.h"
-#include "util/task.h"
-
-/* ns; what takes no longer has waited for no disk, and need not be looked at. */
-#define QUICK_LOOKUP 20000u
 
 void reply_err(fuse_req_t req, int err)
 {
@@ -119,21 +114,12 @@ int fs_lookup(struct fs *fs, struct node *parent, int directory, const char *nam
 	/* The kernel remembers no name that is absent there: to look is all the same. */
 	bool wait = fs->tree.source.in_memory;
 	int err = tree_lookup(&fs->tree, parent, directory, name, wait, child);
-	struct worker *w = worker_self();
-	uint64_t start;
-	long sleeps;
 
 	child->waited = err == -EAGAIN;
 	if (err != -EAGAIN)
 		return err;
-	worker_might_block(w);
-	if (!fs->walking)
-		return tree_lookup(&fs->tree, parent, directory, name, true, child);
-	start = clock_ns();
-	sleeps = w->sleeps >= 0 ? w->sleeps : task_sleeps();
-	err = tree_lookup(&fs->tree, parent, directory, name, true, child);
-	child->quick = clock_ns() - start < QUICK_LOOKUP || task_sleeps() == sleeps;
-	return err;
+	worker_might_block(worker_self());
+	return tree_lookup(&fs->tree, parent, directory, name, true, child);
 }
 
 void fs_as_caller(fuse_req_t req)

@@ -166,7 +166,6 @@ void walking_looked_up(fuse_req_t req, struct fs *fs, struct node *parent, int d
 				      .parent_node = parent->id,
 				      .ino = child->stx.stx_ino,
 				      .directory = S_ISDIR(child->stx.stx_mode),
-				      .quick = child->quick,
 			      });
 }
 

@@ -55,7 +55,6 @@ struct child {
 	struct statx stx;
 	int fd;            /* O_PATH, the caller's to close or to keep */
 	bool waited;       /* fs_lookup(): it was not in memory */
-	bool quick;	   /* the same, but the disk had not to be waited for */
 };
 
 /* Looks a name up below an open directory, which is parent's. 0 or -errno. */

@@ -11,9 +11,6 @@
 #define OUTCOMES       16u	     /* guesses settled, before they are judged */
 #define HOT	       16u	     /* guesses in a row that gained nothing */
 #define LOOKED	       2u	     /* look-ups that waited, before all inodes are asked for */
-#define WAIT	       8u	/* a look-up that waited weighs so many that did not */
-#define WAITS_OFTEN    (3 * WAIT)
-#define WAITS_MAX      (8 * WAIT)
 #define UNLOOKED       64u	     /* directories that are read without a look-up that waited */
 
 struct plan *plan_new(uint64_t bytes, bool always)
@@ -139,24 +136,12 @@ static uint32_t passed_through(struct plan *p, const struct who *who, const stru
 	return NONE;
 }
 
-/* Where inodes lie together most come with another's block, and there is no wait to save. */
-static bool waits_often(struct walk *w, bool quick)
-{
-	if (quick) {
-		w->waits -= w->waits > 0;
-		w->wants_inodes = w->wants_inodes && w->waits;
-		return false;
-	}
-	w->waits = w->waits + WAIT < WAITS_MAX ? w->waits + WAIT : WAITS_MAX;
-	return w->waits >= WAITS_OFTEN;
-}
-
 bool plan_lookup(struct plan *p, const struct who *who, const struct looked_up *l, uint64_t now,
 		 struct guesses *out)
 {
 	uint32_t slot = plan_find_dir(p, l->parent_ino);
 	struct walk *w = walk_of(p, who, now);
-	bool taken = false, pays;
+	bool taken = false;
 
 	plan_wake(p);
 	if (slot != NONE && !l->directory && was_dropped(p, slot, l->ino, now)) {
@@ -175,10 +160,7 @@ bool plan_lookup(struct plan *p, const struct who *who, const struct looked_up *
 	if (l->directory)
 		return taken;
 	w->unlooked = 0;
-	/* Who lists the directory gets them with the listing, and need not ask for each. */
-	pays = p->slot[slot].opened || waits_often(w, l->quick);
-	p->slot[slot].looked += pays || !l->quick;
-	if (pays && p->slot[slot].looked >= LOOKED) {
+	if (++p->slot[slot].looked >= LOOKED) {
 		w->wants_inodes = true;
 		plan_ask_inodes(p, slot, out);
 	}

@@ -32,7 +32,6 @@ struct looked_up {
 	uint64_t parent_ino, parent_node;
 	uint64_t ino;
 	bool directory;
-	bool quick; /* not in memory, but the disk had not to be asked: its block was there */
 };
 
 enum guess_kind {

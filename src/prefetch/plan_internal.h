@@ -66,7 +66,6 @@ struct walk {
 	uint32_t window, dirs_window, credit;
 	uint32_t right, wrong; /* contents opened, and passed over, lately */
 	uint32_t banned;       /* opens during which it guesses nothing */
-	uint32_t waits;	       /* look-ups in directories not listed: how many had to wait */
 	uint32_t unlooked;     /* directories read since the last look-up that waited */
 	uint8_t whole, part;   /* samples: larger files read to the end, and not */
 	struct suffix suffix[SUFFIXES];

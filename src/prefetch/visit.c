@@ -162,7 +162,6 @@ uint32_t visit_inodes(struct tree *t, const struct guess *g)
 {
 	struct fd_lease lease;
 	uint32_t hot = 0;
-	bool look = true;
 	int err = reach(t, g->folder->node, &lease);
 
 	for (uint32_t i = 0; !err && i < g->count; i++) {
@@ -170,9 +169,7 @@ uint32_t visit_inodes(struct tree *t, const struct guess *g)
 			folder_name(g->folder, folder_at(g->folder, ORDER_INODE, g->index + i));
 		int fd;
 
-		/* One that is not is enough to know: all counts, or nothing. */
-		look = look && is_cached(t, lease.fd, name);
-		if (look) {
+		if (is_cached(t, lease.fd, name)) {
 			hot++;
 			continue;
 		}

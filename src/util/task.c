@@ -4,20 +4,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "util/cleanup.h"
 
 bool task_parse_times(const char *schedstat, struct task_times *times)
 {
 	return sscanf(schedstat, "%" SCNu64 " %" SCNu64, &times->running, &times->delayed) == 2;
-}
-
-long task_sleeps(void)
-{
-	struct rusage usage;
-
-	return getrusage(RUSAGE_THREAD, &usage) < 0 ? -1 : usage.ru_nvcsw;
 }
 
 bool task_times(int proc, int tid, struct task_times *times)

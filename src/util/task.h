@@ -14,8 +14,5 @@ struct task_times {
 /* False where the kernel keeps no such times. proc is a descriptor of /proc. */
 bool task_times(int proc, int tid, struct task_times *times);
 
-/* How often the calling thread has gone to sleep, which one that was preempted has not; -1: unknown. */
-long task_sleeps(void);
-
 /* The parser (pure). */
 bool task_parse_times(const char *schedstat, struct task_times *times);

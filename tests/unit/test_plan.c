@@ -61,21 +61,15 @@ START_TEST(test_several)
 }
 END_TEST
 
-static void look_up_with(struct model *m, uint32_t pid, uint64_t parent, uint64_t ino, bool dir,
-			 bool quick)
+static void look_up_as(struct model *m, uint32_t pid, uint64_t parent, uint64_t ino, bool dir)
 {
 	struct guesses out = {.n = 0};
 	struct who who = {.pid = pid};
 
 	m->now += 1000;
-	plan_lookup(m->plan, &who, &(struct looked_up){parent, parent, ino, dir, quick}, m->now, &out);
+	plan_lookup(m->plan, &who, &(struct looked_up){parent, parent, ino, dir}, m->now, &out);
 	take(m, &out);
 	work(m, DEPTH);
-}
-
-static void look_up_as(struct model *m, uint32_t pid, uint64_t parent, uint64_t ino, bool dir)
-{
-	look_up_with(m, pid, parent, ino, dir, false);
 }
 
 /* One program that takes turns in up to four parts of the tree, and lists none of them. */
@@ -98,37 +92,6 @@ START_TEST(test_takes_turns)
 	c = model_free(m);
 	ck_assert_uint_lt(waits, 2 * turns * FILES / 5);
 	ck_assert_uint_le(c.wasted, turns * PLAN_AHEAD); /* it stops without warning */
-}
-END_TEST
-
-static unsigned inodes_asked(struct model *m)
-{
-	struct plan_counters c;
-
-	plan_read_counters(m->plan, &c);
-	return (unsigned)c.inodes;
-}
-
-/* Inodes that come with another's block are worth a guess only where a listing hands them out. */
-START_TEST(test_inodes_lie_together)
-{
-	struct model *m = model_new(1 << 30);
-
-	/* Each directory's block is waited for, and its inodes are not. */
-	for (unsigned d = 0; d < DIRS; d++)
-		for (unsigned i = 0; i < FILES && i < 20; i++)
-			look_up_with(m, 7, DIR_INO(d), FILE_INO(d, i), false, i > 0);
-	ck_assert_uint_eq(inodes_asked(m), 0);
-	for (unsigned i = 20; i < 23; i++)
-		look_up_as(m, 7, DIR_INO(1), FILE_INO(1, i), false);
-	ck_assert_uint_eq(inodes_asked(m), FILES);
-	model_free(m);
-	m = model_new(1 << 30);
-	opendir_as(m, 7, DIR_INO(1));
-	for (unsigned i = 0; i < 2; i++)
-		look_up_with(m, 7, DIR_INO(1), FILE_INO(1, i), false, true);
-	ck_assert_uint_eq(inodes_asked(m), FILES);
-	model_free(m);
 }
 END_TEST
 
@@ -356,7 +319,6 @@ int main(void)
 	tcase_add_test(tc, test_listed_by_another);
 	tcase_add_test(tc, test_several);
 	tcase_add_loop_test(tc, test_takes_turns, 1, 5);
-	tcase_add_test(tc, test_inodes_lie_together);
 	tcase_add_test(tc, test_dropped);
 	tcase_add_test(tc, test_kinds_never_opened);
 	tcase_add_test(tc, test_suffix);

@@ -108,7 +108,7 @@ START_TEST(test_sleep)
 	out.n = 0;
 	plan_opendir(p, &who, DIR_INO(29), DIR_INO(29), 99, &out);
 	ck_assert_uint_eq(out.n, 0);
-	plan_lookup(p, &who, &(struct looked_up){DIR_INO(29), DIR_INO(29), 5, false, false}, 100, &out);
+	plan_lookup(p, &who, &(struct looked_up){DIR_INO(29), DIR_INO(29), 5, false}, 100, &out);
 	ck_assert(!plan_asleep(p));
 	ck_assert_uint_eq(out.n, 1);
 	plan_forget(p, UINT64_MAX);
@@ -224,7 +224,7 @@ START_TEST(test_any_history)
 		case 1:
 			plan_lookup(m->plan, &who,
 				    &(struct looked_up){DIR_INO(d), DIR_INO(d), FILE_INO(d, f),
-							rand() % 2, rand() % 2},
+							rand() % 2},
 				    m->now, &out);
 			take(m, &out);
 			break;

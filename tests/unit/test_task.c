@@ -32,22 +32,11 @@ START_TEST(own)
 }
 END_TEST
 
-START_TEST(sleeps)
-{
-	long before = task_sleeps();
-
-	ck_assert_int_ge(before, 0);
-	usleep(1000);
-	ck_assert_int_gt(task_sleeps(), before);
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tcase = tcase_create("task");
 
 	tcase_add_test(tcase, times);
 	tcase_add_test(tcase, own);
-	tcase_add_test(tcase, sleeps);
 	return run_case("task", tcase);
 }

@@ -103,7 +103,7 @@ static void visit_file(const struct who *who, const struct child *dir, struct st
 	if (who->pid % 2)
 		walker_lookup(walker, who, dir->node,
 			      &(struct looked_up){dir_st->st_ino, dir->node->id,
-						  file.stx.stx_ino, false, false});
+						  file.stx.stx_ino, false});
 	if (walker_open(walker, who, file.node, file.stx.stx_ino, file.stx.stx_size))
 		walker_sampled(walker, who->pid, file.stx.stx_size, file.stx.stx_size);
 	node_forget(tree.nodes, file.node, 1);
@@ -185,7 +185,7 @@ START_TEST(test_stopped_at_once)
 	fstat(tree.source.root, &st);
 	for (unsigned i = 0; i < 20; i++)
 		walker_lookup(walker, &who, node_get(tree.nodes, NODE_ROOT_ID),
-			      &(struct looked_up){st.st_ino, NODE_ROOT_ID, i, i % 3 == 0, false});
+			      &(struct looked_up){st.st_ino, NODE_ROOT_ID, i, i % 3 == 0});
 	stop();
 }
 END_TEST
