@@ -33,7 +33,7 @@ enum option_passthrough {
 enum option_prefetch {
 	OPTION_PREFETCH_AUTO,
 	OPTION_PREFETCH_OFF,
-	OPTION_PREFETCH_STREAM,
+	OPTION_PREFETCH_STREAM, /* within files only, whatever the disk */
 	OPTION_PREFETCH_TREE, /* trees only, and also where all seems to be in memory */
 };
 

@@ -21,6 +21,9 @@
 #define DEPTH_MIN 8	     /* a guess at the latency may be too low */
 #define DEPTH_MAX 64
 
+/* Both figures of a disk that nobody has measured may be as many times greater or less. */
+#define ASSUMED_WRONG_BY 4
+
 /* Where nothing was measured. Latency of a request at depth 1; throughput with many. */
 static const struct {
 	enum device_kind kind;
@@ -184,7 +187,7 @@ static void set_window(struct question *q)
 	double flight = (double)q->model.latency_ns * (double)q->model.throughput / 1e9;
 	uint64_t buffer = wanted_buffer(q), window, limit = share;
 
-	if (q->options->prefetch == POLICY_PREFETCH_OFF || q->file->size == 0)
+	if (q->options->prefetch == OPTION_PREFETCH_OFF || q->file->size == 0)
 		return;
 	/* Two requests at least, or nothing is ever ahead. */
 	limit = lesser(limit, larger(q->file->size, 2 * BUFFER_MIN));
@@ -271,9 +274,9 @@ static bool needs_no_help(struct question *q)
 		say(q, "small: %s", f->size ? policy_bytes(f->size).text : "empty");
 	else if (f->resident >= HOT)
 		say(q, "hot: %d %% is in memory", f->resident / 10);
-	else if (q->options->prefetch == POLICY_PREFETCH_OFF)
+	else if (q->options->prefetch == OPTION_PREFETCH_OFF)
 		say(q, "prefetch=off");
-	else if (q->options->prefetch == POLICY_PREFETCH_TREE)
+	else if (q->options->prefetch == OPTION_PREFETCH_TREE)
 		say(q, "prefetch=tree: nothing is fetched within files");
 	else if (f->history == POLICY_RANDOM)
 		say(q, "this program reads at random");
@@ -282,22 +285,23 @@ static bool needs_no_help(struct question *q)
 	return true;
 }
 
-/* A disk on which the kernel does as well by itself: known, not assumed, as little is lost by trying. */
+/* A disk on which the kernel does as well by itself. By assumed figures only if that is beyond doubt,
+ * as little is lost by trying. */
 static bool kernel_suffices(struct question *q)
 {
 	const struct policy_model *m = &q->model;
 
-	if (!m->measured || q->options->prefetch == POLICY_PREFETCH_STREAM)
+	if (q->options->prefetch == OPTION_PREFETCH_STREAM)
 		return false;
-	if (device_rotates(q->device) == DEVICE_YES) {
+	if (m->measured && device_rotates(q->device) == DEVICE_YES) {
 		say(q, "a rotating disk reads on by itself; more readers would make it seek");
 		return true;
 	}
-	if (m->kernel < m->throughput)
+	if (m->kernel / (m->measured ? 1 : ASSUMED_WRONG_BY) < m->throughput)
 		return false;
-	say(q, "the kernel's readahead of %s reaches %s, all of the disk's %s",
+	say(q, "the kernel's readahead of %s reaches %s, all of the disk's %s%s",
 	    policy_bytes(q->device->readahead).text, policy_rate(m->kernel).text,
-	    policy_rate(m->throughput).text);
+	    policy_rate(m->throughput).text, m->measured ? "" : " (assumed)");
 	return true;
 }
 

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "options.h"
 #include "probe/device.h"
 #include "probe/host.h"
 
@@ -27,16 +28,9 @@ enum policy_backend {
 	POLICY_RING,	 /* the same by io_uring */
 };
 
-enum policy_prefetch {
-	POLICY_PREFETCH_AUTO,
-	POLICY_PREFETCH_OFF,
-	POLICY_PREFETCH_STREAM,	/* within files only, whatever the disk */
-	POLICY_PREFETCH_TREE,	/* across files only */
-};
-
 struct policy_options {
 	enum policy_backend backend;
-	enum policy_prefetch prefetch;
+	enum option_prefetch prefetch;
 	uint64_t memory;	/* bytes for all buffers and guesses; 0: by the machine's size */
 };
 

@@ -7,8 +7,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "fs/disk.h"
 #include "pool/pool.h"
-#include "policy.h"
 #include "prefetch/ahead.h"
 #include "probe/directio.h"
 #include "util/cleanup.h"
@@ -32,18 +32,6 @@ static const struct io_backend_ops *wanted_ops(const struct options *o)
 	}
 }
 
-static uint64_t memory(const struct options *o)
-{
-	const struct policy_options options = {.memory = o->memory};
-	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct probe_root root = {.fd = root_fd, .mountinfo = PROBE_MOUNTINFO};
-	struct host host = {0};
-
-	if (!o->memory && root_fd >= 0)
-		host_memory_probe(&host.memory, &root);
-	return policy_memory(&options, &host);
-}
-
 /* Buffers registered with io_uring count as locked memory. Who can't raise it does without. */
 static void allow_locked(uint64_t bytes)
 {
@@ -65,7 +53,7 @@ static void allow_locked(uint64_t bytes)
 static void *start_engine(void *argument)
 {
 	struct fs *fs = argument;
-	uint64_t bytes = memory(fs->options);
+	uint64_t bytes = disk_memory(fs);
 	struct creds creds;
 	int err;
 

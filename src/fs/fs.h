@@ -28,6 +28,7 @@ struct latency;
 struct housekeeper;
 struct engine;
 struct ahead_set;
+struct disk;
 
 struct fs {
 	struct tree tree;
@@ -42,15 +43,14 @@ struct fs {
 	struct housekeeper *housekeeper;
 	struct warm *warm; /* NULL: nothing is fetched ahead */
 	struct walking *walking; /* NULL: trees are not walked ahead */
-	struct policy_tree tree_policy;
-	struct policy_verdict large_file; /* what is done for one that is cold and read in order */
+	uint64_t warm_window; /* bytes that warm fetches ahead of a reader */
+	struct disk *disk; /* what is under SOURCE (disk.h) */
 	struct engine *engine; /* NULL: no data comes to us by choice */
 	struct ahead_set *streams; /* NULL: what comes to us is not read ahead */
 	_Atomic bool refused; /* a file has refused Direct IO, and it was said */
 	int mount_id; /* mountinfo's; another mount at the same path is none of ours */
 	uid_t owner; /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
-	uint32_t disk_latency_ns; /* as overdrivectl probe has measured it; 0: it has not */
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */
 	_Atomic bool passthrough; /* false until INIT, and for good once the kernel refuses */
 };

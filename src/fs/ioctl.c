@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "fs/direct.h"
+#include "fs/disk.h"
 #include "fs/explain.h"
 #include "fs/ops.h"
 #include "fs/session.h"
@@ -73,7 +74,7 @@ static void reply_stats(fuse_req_t req, struct fs *fs)
 	s->gauges[STATS_FDS] = count_descriptors(fs);
 	s->gauges[STATS_FDS_CACHED] = fdcache_count(fs->tree.fdcache);
 	s->gauges[STATS_THREADS] = session_threads(fs->session);
-	s->gauges[STATS_LATENCY] = fs->disk_latency_ns;
+	s->gauges[STATS_LATENCY] = disk_facts(fs)->latency_ns;
 	fuse_reply_ioctl(req, 0, s, sizeof(*s));
 }
 

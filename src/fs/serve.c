@@ -11,6 +11,7 @@
 
 #include "creds/creds.h"
 #include "fs/direct.h"
+#include "fs/disk.h"
 #include "fs/guard.h"
 #include "fs/housekeeper.h"
 #include "fs/kept.h"
@@ -87,6 +88,7 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 static void fs_deinit(struct fs *fs, const char *mountpoint, bool failed)
 {
 	session_free(fs->session);
+	disk_stop(fs);
 	walking_stop(fs);
 	warming_stop(fs);
 	direct_stop(fs);
@@ -197,9 +199,13 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 		log_line(LOG_WARNING, "atime goes as SOURCE's own mount has it: %s",
 			 result == -ENOSYS ? "only root's mount can change that, since Linux 5.12"
 					   : strerror(-result));
+	result = disk_look(fs);
+	if (result) {
+		snprintf(err, err_size, "%s: %s", c->mountpoint, strerror(-result));
+		return EXIT_SYSTEM;
+	}
 	direct_start(fs);
 	fs->latency = latency_new(o->wake);
-	walking_look(fs);
 	result = fs_mount(fs, c->mountpoint, err, err_size);
 	if (result)
 		return result;
@@ -215,6 +221,7 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 	}
 	fs->housekeeper = housekeeper_new(fs);
 	latency_start(fs->latency);
+	disk_start(fs);
 	control_loop(c);
 	c->tell(c->argument, SERVE_ENDED);
 	fs->housekeeper = housekeeper_free(fs->housekeeper);

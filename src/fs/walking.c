@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "fs/disk.h"
 #include "io/engine.h"
 #include "prefetch/fetch.h"
 #include "prefetch/walker.h"
@@ -22,6 +23,7 @@
 struct walking {
 	struct walker *walker;
 	_Atomic bool paused; /* memory is short */
+	_Atomic bool idle;   /* nothing is to be gained on this disk, it has turned out */
 	_Atomic unsigned opens;
 	/* Open files of which the end will tell how much was read. */
 	struct reading {
@@ -57,65 +59,40 @@ static bool past_the_page_cache(const struct fs *fs)
 	return fs->engine && engine_ops(fs->engine) != &io_buffered_ops;
 }
 
-/* On the kernel's way; what takes another by backend= is not fetched beneath. */
-static void look_at_streams(struct fs *fs, const struct device *device, const struct host_memory *memory)
-{
-	static const enum policy_prefetch prefetch[] = {
-		[OPTION_PREFETCH_AUTO] = POLICY_PREFETCH_AUTO,
-		[OPTION_PREFETCH_OFF] = POLICY_PREFETCH_OFF,
-		[OPTION_PREFETCH_STREAM] = POLICY_PREFETCH_STREAM,
-		[OPTION_PREFETCH_TREE] = POLICY_PREFETCH_TREE,
-	};
-	const struct policy_options options = {
-		.backend = POLICY_KERNEL,
-		.prefetch = prefetch[fs->options->prefetch],
-		.memory = fs->options->memory,
-	};
-	const struct policy_file large = {.size = 1ull << 40, .history = POLICY_SEQUENTIAL};
-	const struct host host = {.memory = *memory, .passthrough = true};
-
-	policy_choose(&fs->large_file, device, &host, &options, &large);
-}
-
-void walking_look(struct fs *fs)
-{
-	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct probe_root root = {.fd = root_fd, .mountinfo = PROBE_MOUNTINFO};
-	struct host_memory memory = {0};
-	struct device device = {0};
-
-	if (root_fd >= 0) {
-		host_memory_probe(&memory, &root);
-		device_recall(&device, &root, fs->tree.source.root);
-	}
-	fs->disk_latency_ns = device.measured.latency_ns;
-	policy_tree(&fs->tree_policy, &device, &memory, fs->options->memory);
-	look_at_streams(fs, &device, &memory);
-}
-
 void walking_start(struct fs *fs)
 {
 	enum option_prefetch said = fs->options->prefetch;
+	const struct policy_tree *policy = &disk_facts(fs)->tree;
 	struct walker_config config = {
 		.tree = &fs->tree,
-		.bytes = fs->tree_policy.bytes,
+		.bytes = policy->bytes,
 		.threads = threads(),
 		.always = said == OPTION_PREFETCH_TREE,
-		.by_inode = fs->tree_policy.by_inode,
+		.by_inode = policy->by_inode,
 		.no_contents = past_the_page_cache(fs),
 		.prepare = prepare,
 		.argument = fs,
 	};
 
 	if (said != OPTION_PREFETCH_TREE &&
-	    (said != OPTION_PREFETCH_AUTO || fs->tree.source.in_memory ||
-	     !fs->tree_policy.gain))
+	    (said != OPTION_PREFETCH_AUTO || fs->tree.source.in_memory || !policy->gain))
 		return;
 	fs->walking = calloc(1, sizeof(*fs->walking));
 	if (fs->walking)
 		fs->walking->walker = walker_new(&config);
 	if (fs->walking && !fs->walking->walker)
 		walking_stop(fs);
+}
+
+void walking_decided(struct fs *fs)
+{
+	const struct policy_tree *policy = &disk_facts(fs)->tree;
+	struct walking *w = fs->walking;
+
+	if (!w)
+		return;
+	walker_by_inode(w->walker, policy->by_inode);
+	atomic_store_explicit(&w->idle, !policy->gain, memory_order_relaxed);
 }
 
 void walking_stop(struct fs *fs)
@@ -129,9 +106,12 @@ void walking_stop(struct fs *fs)
 /* NULL: there is nothing to tell anybody. */
 static struct walking *walking_of(struct fs *fs)
 {
-	if (!fs->walking || atomic_load_explicit(&fs->walking->paused, memory_order_relaxed))
+	struct walking *w = fs->walking;
+
+	if (!w || atomic_load_explicit(&w->paused, memory_order_relaxed) ||
+	    atomic_load_explicit(&w->idle, memory_order_relaxed))
 		return NULL;
-	return fs->walking;
+	return w;
 }
 
 static struct who who_of(fuse_req_t req)
@@ -249,7 +229,7 @@ bool walking_tick(struct fs *fs)
 		return false;
 	pressure_read(fs->tree.source.proc, &pressure);
 	atomic_store_explicit(&w->paused, pressure.memory, memory_order_relaxed);
-	walker_weather(w->walker, policy_tree_bytes(&fs->tree_policy, pressure.available),
+	walker_weather(w->walker, policy_tree_bytes(&disk_facts(fs)->tree, pressure.available),
 		       pressure.disk);
 	return walker_tick(w->walker);
 }
@@ -277,7 +257,7 @@ void walking_explain(FILE *out, struct fs *fs, int fd)
 	struct plan_view v;
 	struct stat st;
 
-	if (!w || fstat(fd, &st) < 0) {
+	if (!w || atomic_load_explicit(&w->idle, memory_order_relaxed) || fstat(fd, &st) < 0) {
 		fprintf(out, "trees    are not walked ahead here\n");
 		return;
 	}

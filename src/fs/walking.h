@@ -6,11 +6,11 @@
 
 #include "fs/fs.h"
 
-/* Before mounting, as nothing is opened by path afterwards: what there is under SOURCE. */
-void walking_look(struct fs *fs);
 /* Starts it unless it is switched off or can't gain anything here. Needs fs->tree. */
 void walking_start(struct fs *fs);
 void walking_stop(struct fs *fs);
+/* There are new facts of the disk. */
+void walking_decided(struct fs *fs);
 
 /* fd: the directory, open. Each of these before the answer, while the kernel holds the node. */
 void walking_listed(fuse_req_t req, struct fs *fs, struct node *node, int fd);

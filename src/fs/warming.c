@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "fs/disk.h"
 #include "prefetch/warm.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -21,15 +22,17 @@ static void prepare(void *argument)
 
 void warming_start(struct fs *fs)
 {
+	const struct policy_verdict *verdict = &disk_facts(fs)->large_file;
 	struct warm_config config = {
-		.max_window = fs->large_file.window,
+		.max_window = verdict->window,
 		.threads = FETCHES_AT_ONCE,
 		.prepare = prepare,
 		.argument = fs,
 	};
 
-	if (fs->large_file.warm_beneath)
+	if (verdict->warm_beneath)
 		fs->warm = warm_new(&config);
+	fs->warm_window = verdict->window;
 }
 
 void warming_stop(struct fs *fs)
@@ -43,7 +46,9 @@ void warming_opened(struct fs *fs, struct node *node)
 	struct stat st;
 	int fd = -1;
 
-	if (!fs->warm || tree_reach(&fs->tree, node, false, &lease) != 0)
+	/* Streams that run when the disk turns out not to need it are read to their end. */
+	if (!fs->warm || !disk_facts(fs)->large_file.warm_beneath ||
+	    tree_reach(&fs->tree, node, false, &lease) != 0)
 		return;
 	if (fstat(lease.fd, &st) == 0 && st.st_size >= (off_t)WARM_MIN_SIZE &&
 	    !warm_watches(fs->warm, node->id)) {
@@ -72,12 +77,14 @@ void warming_count(const struct fs *fs, struct stats_snapshot *snapshot)
 
 void warming_explain(FILE *out, const struct fs *fs, struct node *node)
 {
-	if (!fs->warm)
-		fprintf(out, "ahead    nothing is fetched: %s\n", fs->large_file.warm_beneath
-			? "no memory" : fs->large_file.reason);
-	else if (warm_watches(fs->warm, node->id))
+	const struct policy_verdict *verdict = &disk_facts(fs)->large_file;
+
+	if (fs->warm && warm_watches(fs->warm, node->id))
 		fprintf(out, "ahead    watched: who reads it in order gets up to %llu MiB fetched "
-			"ahead\n", (unsigned long long)(fs->large_file.window >> 20));
+			"ahead\n", (unsigned long long)(fs->warm_window >> 20));
+	else if (!fs->warm || !verdict->warm_beneath)
+		fprintf(out, "ahead    nothing is fetched: %s\n", verdict->warm_beneath
+			? "no memory" : verdict->reason);
 	else
 		fprintf(out, "ahead    not watched: small, hot, read through or without a pattern\n");
 }

@@ -318,6 +318,13 @@ void walker_sampled(struct walker *w, uint32_t pid, uint64_t resident, uint64_t 
 	pthread_mutex_unlock(&w->lock);
 }
 
+void walker_by_inode(struct walker *w, bool by_inode)
+{
+	pthread_mutex_lock(&w->lock);
+	w->config.by_inode = by_inode;
+	pthread_mutex_unlock(&w->lock);
+}
+
 void walker_wake(struct walker *w)
 {
 	pthread_mutex_lock(&w->lock);

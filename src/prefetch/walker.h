@@ -39,6 +39,8 @@ void walker_lookup(struct walker *walker, const struct who *who, struct node *pa
 bool walker_open(struct walker *walker, const struct who *who, const struct node *node,
 		 uint64_t ino, uint64_t size);
 void walker_sampled(struct walker *walker, uint32_t pid, uint64_t resident, uint64_t size);
+/* From now on; as in the configuration. */
+void walker_by_inode(struct walker *walker, bool by_inode);
 /* Something was not in memory after all. */
 void walker_wake(struct walker *walker);
 

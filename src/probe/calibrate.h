@@ -29,7 +29,17 @@ void calibrate(struct device_measured *m, struct sample *sample,
  * files of root's or our own that nobody else may write are believed.
  */
 int calibrate_recall(struct device_measured *m, const char *dir, const char *key);
-/* Only root's are kept. 0 or -errno. */
-int calibrate_keep(const struct device_measured *m, const char *dir, const char *key);
+/* Where it is kept, for who may open nothing by its path later. */
+struct calibrate_store {
+	int dir_fd; /* -1: nothing is kept */
+	char boot[40];
+};
+void calibrate_store_init(struct calibrate_store *store);
+/* Makes dir; only root's figures are kept. 0 or -errno. */
+int calibrate_store_open(struct calibrate_store *store, const char *dir);
+void calibrate_store_deinit(struct calibrate_store *store);
+/* 0 or -errno. */
+int calibrate_keep(const struct device_measured *m, const struct calibrate_store *store,
+		   const char *key);
 /* What the key of a device is, or an empty string if nothing tells it from others. */
 void calibrate_key(const struct device *d, char *key, size_t size);

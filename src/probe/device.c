@@ -169,7 +169,7 @@ int device_probe(struct device *d, const struct probe_root *root,
 	return 0;
 }
 
-static void measure(struct device *d, struct sample *sample, const struct device_options *options,
+static void measure(struct device *d, struct sample *sample, const struct calibrate_store *store,
 		    uint64_t deadline_ns)
 {
 	struct calibrate_limits limits = {
@@ -182,8 +182,8 @@ static void measure(struct device *d, struct sample *sample, const struct device
 
 	calibrate(&d->measured, sample, &limits);
 	calibrate_key(d, key, sizeof(key));
-	if (d->measured.latency_ns && d->measured.throughput && options->cache_dir && key[0])
-		calibrate_keep(&d->measured, options->cache_dir, key);
+	if (d->measured.latency_ns && d->measured.throughput && key[0])
+		calibrate_keep(&d->measured, store, key);
 }
 
 /* Whether there is anything to measure, and nobody has done so yet. */
@@ -207,12 +207,37 @@ static bool wants_measuring(struct device *d, const struct device_options *optio
 	       calibrate_recall(&d->measured, options->cache_dir, key) < 0;
 }
 
+/* What needs real files: Direct IO, and the measurement if there is a store for it. */
+static void look_at_files(struct device *d, int dir_fd, const struct calibrate_store *store)
+{
+	uint64_t start = clock_ns(), ms = NSEC_PER_SEC / 1000;
+	struct sample sample = {0};
+	int err = sample_init(&sample, dir_fd, store ? 8 * (uint64_t)CALIBRATE_BYTES : 1,
+			      start + CALIBRATE_MS * ms / 3);
+
+	if (err < 0)
+		device_note(d, "the directory can't be read: %s", strerror(-err));
+	directio_probe(&d->direct, &sample);
+	if (sample.denied)
+		device_note(d, "%u files may not be read; ask as root", sample.denied);
+	if (!sample.count)
+		device_note(d, "no file was found that Direct IO could be tried on");
+	if (!store)
+		;
+	else if (d->direct.works == DEVICE_YES)
+		measure(d, &sample, store, start + CALIBRATE_MS * ms);
+	else
+		snprintf(d->measured.why_not, sizeof(d->measured.why_not), "%s",
+			 sample.count ? "Direct IO does not work here"
+				      : "there is no file to read");
+	sample_deinit(&sample);
+}
+
 int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd,
 		     const struct device_options *options)
 {
-	uint64_t start = clock_ns(), ms = NSEC_PER_SEC / 1000;
 	struct device_target target;
-	struct sample sample = {0};
+	struct calibrate_store store;
 	bool measuring;
 	int err = device_target_init(&target, dir_fd);
 
@@ -222,25 +247,17 @@ int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd
 	if (err < 0 && err != -ENOENT && err != -EACCES)
 		return err;
 	measuring = wants_measuring(d, options);
-	err = sample_init(&sample, dir_fd, measuring ? 8 * (uint64_t)CALIBRATE_BYTES : 1,
-			  start + CALIBRATE_MS * ms / 3);
-	if (err < 0)
-		device_note(d, "the directory can't be read: %s", strerror(-err));
-	directio_probe(&d->direct, &sample);
-	if (sample.denied)
-		device_note(d, "%u files may not be read; ask as root", sample.denied);
-	if (!sample.count)
-		device_note(d, "no file was found that Direct IO could be tried on");
-	if (!measuring)
-		;
-	else if (d->direct.works == DEVICE_YES)
-		measure(d, &sample, options, start + CALIBRATE_MS * ms);
-	else
-		snprintf(d->measured.why_not, sizeof(d->measured.why_not), "%s",
-			 sample.count ? "Direct IO does not work here"
-				      : "there is no file to read");
-	sample_deinit(&sample);
+	calibrate_store_init(&store);
+	if (measuring && options->cache_dir)
+		calibrate_store_open(&store, options->cache_dir);
+	look_at_files(d, dir_fd, measuring ? &store : NULL);
+	calibrate_store_deinit(&store);
 	return 0;
+}
+
+void device_measure(struct device *d, int dir_fd, const struct calibrate_store *store)
+{
+	look_at_files(d, dir_fd, store);
 }
 
 int device_recall(struct device *d, const struct probe_root *root, int dir_fd)

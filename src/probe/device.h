@@ -139,6 +139,13 @@ int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd
  */
 int device_recall(struct device *d, const struct probe_root *root, int dir_fd);
 
+struct calibrate_store;
+/*
+ * The measurement alone, of a device that was found before: at most CALIBRATE_MS and CALIBRATE_BYTES
+ * of real files below dir_fd. Opens by path what is below /proc only.
+ */
+void device_measure(struct device *d, int dir_fd, const struct calibrate_store *store);
+
 /* Whether it behaves as a rotating disk: the measurement's word first, then sysfs's. */
 enum device_said device_rotates(const struct device *d);
 

@@ -108,35 +108,59 @@ int calibrate_recall(struct device_measured *m, const char *dir, const char *key
 	return 0;
 }
 
-int calibrate_keep(const struct device_measured *m, const char *dir, const char *key)
+void calibrate_store_init(struct calibrate_store *store)
 {
-	autoclose int dir_fd = -1;
-	autoclose int fd = -1;
-	char name[32], temporary[64], boot[40], text[LIMIT];
-	int length, err = boot_id(boot, sizeof(boot));
+	*store = (struct calibrate_store){.dir_fd = -1};
+}
 
-	if (err < 0)
-		return err;
+void calibrate_store_deinit(struct calibrate_store *store)
+{
+	if (store->dir_fd >= 0)
+		close(store->dir_fd);
+	store->dir_fd = -1;
+}
+
+int calibrate_store_open(struct calibrate_store *store, const char *dir)
+{
+	int fd, err;
+
 	if (geteuid() != 0)
 		return -EPERM;
+	err = boot_id(store->boot, sizeof(store->boot));
+	if (err < 0)
+		return err;
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	dir_fd = open_trusted(dir);
-	if (dir_fd < 0)
-		return dir_fd;
+	fd = open_trusted(dir);
+	if (fd < 0)
+		return fd;
+	calibrate_store_deinit(store);
+	store->dir_fd = fd;
+	return 0;
+}
+
+int calibrate_keep(const struct device_measured *m, const struct calibrate_store *store,
+		   const char *key)
+{
+	autoclose int fd = -1;
+	char name[32], temporary[64], text[LIMIT];
+	int length, err, at = store->dir_fd;
+
+	if (at < 0)
+		return -EBADF;
 	name_of(key, name);
 	snprintf(temporary, sizeof(temporary), ".%s.%d", name, (int)getpid());
-	length = snprintf(text, sizeof(text), FORMAT, boot, key, m->latency_ns, m->latency_p90_ns,
-			  m->samples, (unsigned long long)m->throughput, m->depth, m->piece);
+	length = snprintf(text, sizeof(text), FORMAT, store->boot, key, m->latency_ns,
+			  m->latency_p90_ns, m->samples, (unsigned long long)m->throughput,
+			  m->depth, m->piece);
 	if (length >= (int)sizeof(text))
 		return -ENAMETOOLONG;
-	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = openat(at, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, (size_t)length) == length &&
-	    renameat(dir_fd, temporary, dir_fd, name) == 0)
+	if (write(fd, text, (size_t)length) == length && renameat(at, temporary, at, name) == 0)
 		return 0;
 	err = errno ? -errno : -EIO;
-	unlinkat(dir_fd, temporary, 0);
+	unlinkat(at, temporary, 0);
 	return err;
 }

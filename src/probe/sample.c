@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
+#include "probe/leases.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -22,10 +24,20 @@ struct search {
 	struct sample *sample;
 	uint64_t enough, found, deadline_ns;
 	struct statx top;
+	struct leases leases;
 	int queue[QUEUE]; /* descriptors */
 	unsigned head, tail;
 };
 
+/* Somebody else's, so that O_NOATIME is refused, but no access time is kept here anyway. */
+static bool leaves_no_trace(int at)
+{
+	struct statvfs fs;
+
+	return errno == EPERM && fstatvfs(at, &fs) == 0 && (fs.f_flag & (ST_NOATIME | ST_RDONLY));
+}
+
+/* By a path, which a mount over anything but /proc does not lead astray. */
 static int reopen(int path_fd, int flags)
 {
 	char path[32];
@@ -33,7 +45,7 @@ static int reopen(int path_fd, int flags)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
 	fd = open(path, flags | O_NOATIME | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == EPERM) /* somebody else's file */
+	if (fd < 0 && leaves_no_trace(path_fd))
 		fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);
 	return or_errno(fd);
 }
@@ -43,8 +55,8 @@ int sample_open_direct(const struct sample_file *file)
 	return reopen(file->path_fd, O_RDONLY | O_DIRECT);
 }
 
-/* A folder below, on the same mount, by no link. */
-static int open_below(int at, const char *name)
+/* A folder below, on the same mount, by no link. The first is listed in any case, as by ls. */
+static int open_below(int at, const char *name, bool first)
 {
 	struct open_how how = {
 		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOATIME,
@@ -52,7 +64,7 @@ static int open_below(int at, const char *name)
 	};
 	long fd = syscall(SYS_openat2, at, name, &how, sizeof(how));
 
-	if (fd < 0 && errno == EPERM) {
+	if (fd < 0 && (leaves_no_trace(at) || (first && errno == EPERM))) {
 		how.flags &= ~(uint64_t)O_NOATIME;
 		fd = syscall(SYS_openat2, at, name, &how, sizeof(how));
 	}
@@ -139,7 +151,8 @@ static void consider(struct search *s, int at, const char *name, const struct st
 	if (f.path_fd < 0)
 		return;
 	/* It may be another file by now. */
-	if (ask(f.path_fd, "", &st) < 0 || !S_ISREG(st.stx_mode) || !same_mount(&st, &s->top)) {
+	if (ask(f.path_fd, "", &st) < 0 || !S_ISREG(st.stx_mode) || !same_mount(&st, &s->top) ||
+	    leases_has(&s->leases, st.stx_ino)) {
 		close(f.path_fd);
 		return;
 	}
@@ -164,7 +177,7 @@ static void visit(struct search *s, int at, const char *name, unsigned char type
 	if (S_ISREG(st.stx_mode) && st.stx_size > 0) {
 		consider(s, at, name, &st);
 	} else if (S_ISDIR(st.stx_mode) && s->tail < QUEUE) {
-		int fd = open_below(at, name);
+		int fd = open_below(at, name, false);
 
 		if (fd >= 0)
 			s->queue[s->tail++] = fd;
@@ -197,13 +210,15 @@ static void read_folder(struct search *s, int fd, unsigned share)
 int sample_init(struct sample *s, int dir_fd, uint64_t enough, uint64_t deadline_ns)
 {
 	struct search search = {.sample = s, .enough = enough, .deadline_ns = deadline_ns};
+	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int err;
 
 	*s = (struct sample){0};
+	leases_read(proc, &search.leases);
 	err = ask(dir_fd, "", &search.top);
 	if (err < 0)
 		return err;
-	search.queue[0] = open_below(dir_fd, ".");
+	search.queue[0] = open_below(dir_fd, ".", true);
 	if (search.queue[0] < 0)
 		return search.queue[0];
 	search.tail = 1;

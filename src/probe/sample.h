@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A few real files below a directory, for trying Direct IO and for measuring. Found by a bounded
- * walk that never leaves the mount, follows no link, and opens nothing but regular files.
+ * walk that never leaves the mount, follows no link, opens nothing but regular files, changes no
+ * access time of theirs, and breaks no lease.
  */
 #pragma once
 
@@ -13,7 +14,7 @@
 
 struct sample_file {
 	int path_fd;	 /* O_PATH */
-	int fd;		 /* O_RDONLY, O_NOATIME where allowed; -1 if it may not be read */
+	int fd;		 /* O_RDONLY; -1 if it may not be read, or not without a trace */
 	uint64_t begin, end; /* the first run of bytes that are no hole */
 };
 

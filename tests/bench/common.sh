@@ -51,7 +51,7 @@ bench_settle() {
 	mount "$disk" "$SLOW_DISK/mnt"
 }
 
-# What the probe measured of this device's name is another image's: loop devices are reused.
+# Each mount measures its disk anew, as the first one after a boot does.
 bench_mount() { # [OPTIONS…]
 	rm -rf /run/overdrive
 	"$overdrive" "$@" "$src" "$work/mnt"

@@ -132,13 +132,17 @@ START_TEST(test_remember)
 {
 	struct device_measured out, in = {.latency_ns = 61000, .latency_p90_ns = 80000,
 		.samples = 64, .throughput = 2100000000, .depth = 16, .piece = 512 << 10};
+	struct calibrate_store store;
 	char cache[96];
 
 	if (geteuid() != 0)
 		return;
 	snprintf(cache, sizeof(cache), "%s/cache", dir);
+	calibrate_store_init(&store);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), -ENOENT);
-	ck_assert_int_eq(calibrate_keep(&in, cache, "8:1 a"), 0);
+	ck_assert_int_eq(calibrate_keep(&in, &store, "8:1 a"), -EBADF);
+	ck_assert_int_eq(calibrate_store_open(&store, cache), 0);
+	ck_assert_int_eq(calibrate_keep(&in, &store, "8:1 a"), 0);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), 0);
 	ck_assert(out.remembered);
 	ck_assert_uint_eq(out.latency_ns, 61000);
@@ -149,21 +153,22 @@ START_TEST(test_remember)
 	/* Of another boot; cut short; no file; anybody's to write, or in such a folder. */
 	spoil("cache", "sed -i '2s/./X/' $f", 0755);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), -ESTALE);
-	ck_assert_int_eq(calibrate_keep(&in, cache, "8:1 a"), 0);
+	ck_assert_int_eq(calibrate_keep(&in, &store, "8:1 a"), 0);
 	spoil("cache", "truncate -s -12 $f", 0755);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), -EINVAL);
 	spoil("cache", "mv $f keep; mkfifo $f", 0755);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), -EPERM);
 	spoil("cache", "rm $f; ln -s keep $f", 0755);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), -ELOOP);
-	ck_assert_int_eq(calibrate_keep(&in, cache, "8:1 a"), 0);
+	ck_assert_int_eq(calibrate_keep(&in, &store, "8:1 a"), 0);
 	spoil("cache", "chmod 666 $f", 0755);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), -EPERM);
-	ck_assert_int_eq(calibrate_keep(&in, cache, "8:1 a"), 0);
+	ck_assert_int_eq(calibrate_keep(&in, &store, "8:1 a"), 0);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), 0);
 	spoil("cache", "true", 0777);
 	ck_assert_int_eq(calibrate_recall(&out, cache, "8:1 a"), -EPERM);
-	ck_assert_int_eq(calibrate_keep(&in, cache, "8:1 a"), -EPERM);
+	ck_assert_int_eq(calibrate_store_open(&store, cache), -EPERM);
+	calibrate_store_deinit(&store);
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,27 @@ START_TEST(test_sample_holes)
 	ck_assert_uint_eq(s.count, 2);
 	ck_assert_uint_eq(length(&s, 0), 64 << 10);
 	sample_deinit(&s);
+}
+END_TEST
+
+/* Opening it would ask its holder to give it up. */
+START_TEST(test_sample_leased)
+{
+	struct sample s;
+	int fd;
+
+	make_file(dir_fd, "free", 4096);
+	make_file(dir_fd, "leased", 8192);
+	fd = openat(dir_fd, "leased", O_RDWR | O_CLOEXEC);
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+		signal(SIGIO, SIG_IGN);
+		ck_assert_int_eq(sample_init(&s, dir_fd, UINT64_MAX, SOON), 0);
+		ck_assert_uint_eq(s.count, 1);
+		ck_assert_uint_eq(length(&s, 0), 4096);
+		sample_deinit(&s);
+		ck_assert_int_eq(fcntl(fd, F_GETLEASE), F_WRLCK);
+	}
+	close(fd);
 }
 END_TEST
 
@@ -251,6 +273,7 @@ int main(void)
 	tcase_add_test(tc, test_sample_largest);
 	tcase_add_test(tc, test_sample_only_files);
 	tcase_add_test(tc, test_sample_holes);
+	tcase_add_test(tc, test_sample_leased);
 	tcase_add_test(tc, test_sample_bounded);
 	tcase_add_test(tc, test_sample_no_crossing);
 	tcase_add_test(tc, test_direct_tried);
