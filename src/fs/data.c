@@ -126,6 +126,14 @@ static ssize_t write_back(struct worker *w, struct openfile *of, const char *buf
 	return fs_write_all(plain >= 0 ? plain : of->fd, buf, size, off, 0);
 }
 
+/* A write that syncs by itself (RWF_DSYNC) shows as if its descriptor had been opened so. */
+int fs_write_flags(int flags)
+{
+	int sync = !(flags & O_DSYNC) ? 0 : (flags & O_SYNC) == O_SYNC ? RWF_SYNC : RWF_DSYNC;
+
+	return sync | (flags & O_APPEND ? RWF_APPEND : 0);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
@@ -148,8 +156,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		if (!n && of->way == WAY_DIRECT)
 			n = direct_write(fs, buf, size, off, fi, of);
 		else if (!n)
-			n = fs_write_all(of->fd, buf, size, off,
-					 fi->flags & O_APPEND ? RWF_APPEND : 0);
+			n = fs_write_all(of->fd, buf, size, off, fs_write_flags(fi->flags));
 	}
 	if (n > 0 && (of->way != WAY_DIRECT || fi->writepage))
 		stats_add(&w->stats->bytes[STATS_WRITE_CACHED], (uint64_t)n);

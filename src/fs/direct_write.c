@@ -11,9 +11,9 @@
 
 /* The whole or the rest, through SOURCE's page cache or as the program's descriptor has it. */
 static ssize_t write_as_caller(const struct fs *fs, const struct openfile *of, const char *buf,
-			       size_t size, off_t off, bool append)
+			       size_t size, off_t off, int rwf)
 {
-	ssize_t n = fs_write_all(of->fd, buf, size, off, append ? RWF_APPEND : 0);
+	ssize_t n = fs_write_all(of->fd, buf, size, off, rwf);
 
 	if (n > 0)
 		direct_count_bytes(fs, false, IO_WRITE, (size_t)n);
@@ -118,7 +118,7 @@ static ssize_t write_body(struct fs *fs, struct openfile *of, bool direct, const
 		if (n < (ssize_t)part.length) {
 			ssize_t more = write_as_caller(fs, of, buf + done + n,
 						       part.length - (size_t)n,
-						       (off_t)part.offset + n, false);
+						       (off_t)part.offset + n, 0);
 
 			if (more < 0)
 				return done + n ? done + n : more;
@@ -152,9 +152,9 @@ static bool has_setid(int fd)
 
 /* The kernel takes the mode for unchanged by a write that is not its page cache's. */
 static ssize_t write_setid(struct fs *fs, struct openfile *of, const char *buf, size_t size,
-			   off_t off, bool append)
+			   off_t off, int rwf)
 {
-	ssize_t n = write_as_caller(fs, of, buf, size, off, append);
+	ssize_t n = write_as_caller(fs, of, buf, size, off, rwf);
 
 	if (!has_setid(of->fd)) /* attributes only: -1 spares the data */
 		fuse_lowlevel_notify_inval_inode(fs->fuse, of->nodeid, -1, 0);
@@ -168,15 +168,18 @@ ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 		     const struct fuse_file_info *fi, struct openfile *of)
 {
 	uint32_t align = atomic_load_explicit(&of->align, memory_order_relaxed);
-	bool direct = align > 1 && of->direct_writes, append = fi->flags & O_APPEND;
+	bool direct = align > 1 && of->direct_writes;
+	/* This one syncs, unlike what the descriptors do by themselves. */
+	bool syncs = (fi->flags ^ of->flags) & O_SYNC;
+	int rwf = fs_write_flags(fi->flags);
 	struct range_parts parts;
 	ssize_t done = 0;
 
 	if (has_setid(of->fd))
-		return write_setid(fs, of, buf, size, off, append);
-	if (append || (align > 1 && !direct) ||
+		return write_setid(fs, of, buf, size, off, rwf);
+	if (fi->flags & O_APPEND || syncs || (align > 1 && !direct) ||
 	    direct_as_is(fi->flags, align, (uint64_t)off, size))
-		return write_as_caller(fs, of, buf, size, off, append);
+		return write_as_caller(fs, of, buf, size, off, rwf);
 	if (direct && joins(of, fi->flags, (uint64_t)off, size)) {
 		done = write_joined(fs, of, buf, size, off);
 		if (done != -EOPNOTSUPP)
@@ -186,9 +189,9 @@ ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 	if (direct && align < BODY_ALIGN && !(fi->flags & O_DIRECT))
 		align = BODY_ALIGN;
 	if (range_split((struct range){(uint64_t)off, size}, direct ? align : 1, &parts) != 0)
-		return write_as_caller(fs, of, buf, size, off, false);
+		return write_as_caller(fs, of, buf, size, off, 0);
 	if (parts.head.length &&
-	    !add_up(&done, write_as_caller(fs, of, buf, parts.head.length, off, false),
+	    !add_up(&done, write_as_caller(fs, of, buf, parts.head.length, off, 0),
 		    parts.head.length))
 		return done;
 	if (parts.body.length &&
@@ -196,6 +199,6 @@ ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 		return done;
 	if (parts.tail.length)
 		add_up(&done, write_as_caller(fs, of, buf + done, parts.tail.length,
-					      (off_t)parts.tail.offset, false), parts.tail.length);
+					      (off_t)parts.tail.offset, 0), parts.tail.length);
 	return done;
 }

@@ -126,3 +126,5 @@ void backing_close(struct fs *fs, int id);
 int fs_file_fd(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi);
 /* pwritev2() until all is written or the filesystem says no: bytes, or -errno for none (data.c). */
 ssize_t fs_write_all(int fd, const char *buf, size_t size, off_t off, int flags);
+/* RWF_… for a WRITE request that came with these flags. */
+int fs_write_flags(int flags);

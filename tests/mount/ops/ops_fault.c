@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static void disk(struct ops *o, bool fails)
@@ -150,6 +151,23 @@ static void fault_odsync(struct ops *o)
 	synchronous(o, O_DSYNC);
 }
 
+/* The same for one write of a descriptor that says nothing of it: short, and as much as is joined. */
+static void fault_rwf_sync(struct ops *o)
+{
+	static char much[65536];
+	int fd = written(o, 0);
+	struct iovec some = {page, 4096}, more = {much, sizeof(much)};
+
+	disk(o, true);
+	TRY(o, pwritev2(fd, &some, 1, 0, RWF_DSYNC));
+	TRY(o, pwritev2(fd, &more, 1, 4096, RWF_SYNC));
+	disk(o, false);
+	TRY(o, pwritev2(fd, &some, 1, 0, RWF_SYNC));
+	TRY(o, pwritev2(fd, &more, 1, 4096, RWF_DSYNC));
+	TRY(o, fsync(fd));
+	TRY(o, close(fd));
+}
+
 static void fault_direct(struct ops *o)
 {
 	int fd;
@@ -205,6 +223,7 @@ const struct scenario fault_scenarios[] = {
 	{ "fault_in_order", fault_in_order, OPS_BOTH | OPS_NAMED },
 	{ "fault_osync", fault_osync, OPS_BOTH | OPS_NAMED },
 	{ "fault_odsync", fault_odsync, OPS_BOTH | OPS_NAMED },
+	{ "fault_rwf_sync", fault_rwf_sync, OPS_BOTH | OPS_NAMED },
 	{ "fault_direct", fault_direct, OPS_BOTH | OPS_NAMED },
 	{ "fault_mmap", fault_mmap, OPS_BOTH | OPS_NAMED },
 	{ "fault_syncfs", fault_syncfs, OPS_BOTH | OPS_NAMED },
