@@ -34,7 +34,7 @@ static const struct device
 		.readahead = 128 * K, .queue_depth = 256, MEASURED(200, 2100)},
 	/* A disk of this machine. */
 	local = {BLOCK_DEVICE, ONE_STEP(DEVICE_VIRTIO), .rotational = DEVICE_YES,
-		 .readahead = 128 * K, .queue_depth = 256, MEASURED(60, 2000)},
+		 .readahead = 512 * K, .queue_depth = 256, MEASURED(60, 2000)},
 	fast = {BLOCK_DEVICE, ONE_STEP(DEVICE_NVME), .rotational = DEVICE_NO,
 		.readahead = 128 * K, .queue_depth = 1023, MEASURED(80, 7000)},
 	hdd = {BLOCK_DEVICE, ONE_STEP(DEVICE_SCSI), .rotational = DEVICE_YES,
@@ -50,6 +50,10 @@ static const struct device
 			.readahead = 8 * M, .queue_depth = 256},
 	virtio_half = {BLOCK_DEVICE, ONE_STEP(DEVICE_VIRTIO), .rotational = DEVICE_YES,
 		       .readahead = 512 * K, .queue_depth = 256},
+	far = {BLOCK_DEVICE, ONE_STEP(DEVICE_LOOP), .rotational = DEVICE_YES,
+	       .readahead = 128 * K, .queue_depth = 128, MEASURED(10500, 360)},
+	close = {BLOCK_DEVICE, ONE_STEP(DEVICE_LOOP), .rotational = DEVICE_YES,
+		 .readahead = 128 * K, .queue_depth = 128, MEASURED(449, 543)},
 	narrow = {BLOCK_DEVICE, ONE_STEP(DEVICE_NBD), .rotational = DEVICE_NO,
 		  .readahead = 128 * K, .queue_depth = 4, MEASURED(1000, 2100)},
 	indirect = {.class = DEVICE_BLOCK, .fs = "odd", .direct = {.works = DEVICE_NO},
@@ -154,11 +158,17 @@ static const struct {
 
 	/* Or where the kernel's readahead is known to reach all that the disk has. */
 	{&local, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0,
-	 "128 KiB reaches 4.4 GB/s, all of the disk's 2 GB/s"},
+	 "512 KiB reaches 17 GB/s, all of the disk's 2 GB/s"},
 	{&local, &root, &by_default, &huge, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
 	{&local, &root, &by_default, &in_order, POLICY_KERNEL, 0, 0, 0, 0, "all of the disk's"},
 	{&tuned, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0, "of 16 MiB reaches"},
 	{&hdd, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0, "rotating disk"},
+
+	/* What is slow to answer is no rotating disk by that alone, whatever a virtual disk says; and the
+	 * model promises too much of the kernel (these figures came from a busy disk of 0.2 ms). */
+	{&far, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0, "reaches 25 MB/s"},
+	{&close, &root, &by_default, &large, POLICY_KERNEL, WARM, 64 * M, 0, 0,
+	 "reaches 584 MB/s, the disk 543 MB/s"},
 
 	/* Where it was never measured, only if that is beyond doubt. */
 	{&nfs_tuned, &root, &by_default, &large, POLICY_KERNEL, 0, 0, 0, 0,
