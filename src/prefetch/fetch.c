@@ -16,7 +16,7 @@
 #endif
 #define PAGE 4096
 #define QUEUE 1024u /* pieces */
-#define RESIDENT_MAX (32u << 20)
+#define RESIDENT_MAX (256u << 20)
 
 struct fetch_file {
 	_Atomic unsigned refs;

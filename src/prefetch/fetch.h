@@ -37,6 +37,6 @@ uint64_t fetcher_bytes(const struct fetcher *f);
 
 /*
  * Pages of a range that are in the page cache, in bytes; length 0: up to the end. -errno; before Linux
- * 6.5, which has no cachestat, -EFBIG for more than 32 MiB.
+ * 6.5, which has no cachestat, -EFBIG for more than 256 MiB.
  */
 int64_t fetch_resident(int fd, uint64_t offset, uint64_t length);
