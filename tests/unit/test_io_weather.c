@@ -5,17 +5,15 @@
  */
 #include "io_fixture.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "forbid.h"
 #include "suite.h"
 
 #define PAGE 4096u
@@ -281,21 +279,7 @@ START_TEST(test_cancel_anywhere)
 }
 END_TEST
 
-/* io_uring_setup(2) fails with err from here on, as under Docker's profile or the sysctl. */
-static bool forbid_io_uring(unsigned err)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
+/* As under Docker's profile or the sysctl. */
 START_TEST(test_io_uring_forbidden)
 {
 	static const int errs[] = { EPERM, ENOSYS, ENOMEM };
@@ -303,7 +287,7 @@ START_TEST(test_io_uring_forbidden)
 	struct io_backend *backend = NULL;
 	struct fixture f;
 
-	if (!forbid_io_uring((unsigned)errs[_i])) {
+	if (!forbid_call(SYS_io_uring_setup, (unsigned)errs[_i])) {
 		fprintf(stderr, "skip: no seccomp here: %s\n", strerror(errno));
 		return;
 	}
