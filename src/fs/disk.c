@@ -22,6 +22,7 @@ struct disk {
 	const struct disk_facts *_Atomic now;
 	struct calibrate_store store;
 	pthread_t thread;
+	bool wanted;	/* to be measured */
 	bool measuring; /* there is a thread */
 };
 
@@ -77,8 +78,8 @@ int disk_look(struct fs *fs)
 	}
 	conclude(&disk->facts[0], fs->options, &disk->device, &disk->memory);
 	atomic_init(&disk->now, &disk->facts[0]);
-	disk->measuring = wants_measuring(fs, &disk->device);
-	if (disk->measuring)
+	disk->wanted = wants_measuring(fs, &disk->device);
+	if (disk->wanted)
 		calibrate_store_open(&disk->store, DEVICE_CACHE_DIR);
 	return 0;
 }
@@ -108,7 +109,7 @@ void disk_start(struct fs *fs)
 	struct disk *disk = fs->disk;
 
 	disk->measuring =
-		disk->measuring && pthread_create(&disk->thread, NULL, measure, fs) == 0;
+		disk->wanted && pthread_create(&disk->thread, NULL, measure, fs) == 0;
 }
 
 void disk_stop(struct fs *fs)
