@@ -4,8 +4,9 @@
  * on FUSE's backing file where there is passthrough.
  *
  * Writes in order are the kernel's to join (RWF_DONTCACHE); of others, whole pages go by Direct IO
- * and the edges through SOURCE's page cache; never is more written than the program gave. What depends on who writes (setuid bits, the filesystem's reserve,
- * appending) is done by the worker as the caller.
+ * and the edges through SOURCE's page cache; never is more written than the program gave. What
+ * depends on who writes (setuid bits, the filesystem's reserve, appending) is done by the worker as
+ * the caller.
  */
 #pragma once
 

@@ -73,7 +73,7 @@ int fetch_file_fd(const struct fetch_file *file)
 	return file->fd;
 }
 
-/* Before Linux 6.5. Slow: 2 to 40 ns a page. -EFBIG for what would take milliseconds. */
+/* Before Linux 6.5. Slow: 15 to 160 ns a page. -EFBIG for what would take longer than some 10 ms. */
 static int64_t resident_by_mapping(int fd, uint64_t offset, uint64_t length)
 {
 	unsigned char page[1024];

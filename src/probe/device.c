@@ -207,8 +207,7 @@ static bool wants_measuring(struct device *d, const struct device_options *optio
 	       calibrate_recall(&d->measured, options->cache_dir, key) < 0;
 }
 
-/* What needs real files: Direct IO, and the measurement if there is a store for it. */
-static void look_at_files(struct device *d, int dir_fd, const struct calibrate_store *store)
+void device_measure(struct device *d, int dir_fd, const struct calibrate_store *store)
 {
 	uint64_t start = clock_ns(), ms = NSEC_PER_SEC / 1000;
 	struct sample sample = {0};
@@ -250,14 +249,9 @@ int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd
 	calibrate_store_init(&store);
 	if (measuring && options->cache_dir)
 		calibrate_store_open(&store, options->cache_dir);
-	look_at_files(d, dir_fd, measuring ? &store : NULL);
+	device_measure(d, dir_fd, measuring ? &store : NULL);
 	calibrate_store_deinit(&store);
 	return 0;
-}
-
-void device_measure(struct device *d, int dir_fd, const struct calibrate_store *store)
-{
-	look_at_files(d, dir_fd, store);
 }
 
 int device_recall(struct device *d, const struct probe_root *root, int dir_fd)

@@ -141,8 +141,9 @@ int device_recall(struct device *d, const struct probe_root *root, int dir_fd);
 
 struct calibrate_store;
 /*
- * The measurement alone, of a device that was found before: at most CALIBRATE_MS and CALIBRATE_BYTES
- * of real files below dir_fd. Opens by path what is below /proc only.
+ * What needs real files below dir_fd, of a device that was found before: Direct IO, and unless store
+ * is NULL the measurement, at most CALIBRATE_MS and CALIBRATE_BYTES. Opens by path what is below
+ * /proc only.
  */
 void device_measure(struct device *d, int dir_fd, const struct calibrate_store *store);
 
