@@ -28,16 +28,21 @@ seconds() { # SHORT LONG
 test_tree() { soak ext4 "$(seconds 8 600)" -o prefetch=tree; }
 test_default() { soak xfs "$(seconds 5 120)"; }
 
+# A place for what is done natively, and one for the same through a mount.
+two_trees() { # FS
+	requires python3
+	scratch
+	make_fs "$1" 500M "$T/img"
+	mkdir "$T/img/native" "$T/img/src" "$T/mnt"
+}
+
 # Calls on data and names, each compared with what they give on SOURCE's filesystem; with `behind`
 # some of them go to SOURCE itself.
 twins() { # FS behind|alone SEED COUNT [OPTIONS…]
 	local other
 	need_root
 	need_fuse
-	requires python3
-	scratch
-	make_fs "$1" 500M "$T/img"
-	mkdir "$T/img/native" "$T/img/src" "$T/mnt"
+	two_trees "$1"
 	other=$T/mnt
 	if [[ $2 == behind ]]; then
 		other=$T/img/src
@@ -62,10 +67,7 @@ test_twins_buffered() { long && twins ext4 alone "$RANDOM" 60000 -o backend=buff
 people() { # FS SEED COUNT [OPTIONS…]
 	need_root
 	need_fuse
-	requires python3
-	scratch
-	make_fs "$1" 500M "$T/img"
-	mkdir "$T/img/native" "$T/img/src" "$T/mnt"
+	two_trees "$1"
 	od_mount "${@:4}" "$T/img/src" "$T/mnt"
 	timeout -k 10 $((600 + $3 / 20)) python3 "$(dirname "${BASH_SOURCE[0]}")/people.py" \
 		"$T/img/native" "$T/mnt" "$2" "$3"
@@ -75,10 +77,7 @@ people() { # FS SEED COUNT [OPTIONS…]
 # On the user's own mount, where he is everybody.
 people_own() { # FS SEED COUNT
 	need_user_fuse
-	requires python3
-	scratch
-	make_fs "$1" 500M "$T/img"
-	mkdir "$T/img/native" "$T/img/src" "$T/mnt"
+	two_trees "$1"
 	chown "$TEST_UID:$TEST_GID" "$T/img/native" "$T/img/src" "$T/mnt"
 	install -m 755 "$(dirname "${BASH_SOURCE[0]}")/people.py" "$T/people.py"
 	OD_USER=1 od_mount "$T/img/src" "$T/mnt"

@@ -115,15 +115,18 @@ test_backward() {
 	assert_eq "$got" "$(slow_reader backward "$T/img/src/file")" "what was read"
 }
 
-# Some pass of a few fetches at least LEAST and at most MOST bytes ahead.
-until_between() { # LEAST MOST CMD…
-	local i before now
+# Some pass of a few fetches at least LEAST and at most MOST bytes ahead, and all that is read is right.
+fetches_between() { # LEAST MOST ORDER
+	local i before now got
 	for ((i = 0; i < 40; i++)); do
 		cold
 		before=$(fetched)
-		"${@:3}"
+		got=$(slow_reader "$3" "$T/mnt/file")
 		now=$(($(fetched) - before))
-		((now < $1 || now > $2)) || return 0
+		if ((now >= $1 && now <= $2)); then
+			assert_eq "$got" "$(slow_reader "$3" "$T/img/src/file")" "what was read"
+			return
+		fi
 	done
 	fail "the last time $now bytes were fetched ahead"
 }
@@ -131,19 +134,13 @@ until_between() { # LEAST MOST CMD…
 # 256 KiB in every MiB: of the other 48 MiB next to nothing is fetched.
 test_strided() {
 	setup
-	local got
-	reads() { got=$(slow_reader strided "$T/mnt/file"); }
-	until_between $((6 << 20)) $((20 << 20)) reads
-	assert_eq "$got" "$(slow_reader strided "$T/img/src/file")" "what was read"
+	fetches_between $((6 << 20)) $((20 << 20)) strided
 }
 
 # Four streams by turns in one file; more than one of them is followed.
 test_interleaved() {
 	setup
-	local got
-	reads() { got=$(slow_reader quarters "$T/mnt/file"); }
-	until_between $((40 << 20)) $((68 << 20)) reads
-	assert_eq "$got" "$(slow_reader quarters "$T/img/src/file")" "what was read"
+	fetches_between $((40 << 20)) $((68 << 20)) quarters
 }
 
 test_mapped() {
