@@ -168,8 +168,9 @@ _umount() { # DIR
 	done
 }
 
+# Asks findmnt: mountpoint(1) calls stat(), which a filesystem that has shut down answers with EIO.
 _umount_soon() { # DIR
-	! mountpoint -q "$1" || _umount "$1" || ! mountpoint -q "$1" && return
+	! findmnt -M "$1" >/dev/null || _umount "$1" || ! findmnt -M "$1" >/dev/null && return
 	umount -l "$1"
 	_failed=1
 }

@@ -75,7 +75,7 @@ static void take(struct lookout *l, uint64_t section)
 	uint64_t open = section;
 
 	if (atomic_compare_exchange_strong(&l->section, &open, section | LOOKOUT_CLOSED))
-		l->calls.hand_over(l->argument);
+		l->hand_over(l->argument);
 	/* else it has ended by itself */
 }
 
@@ -115,11 +115,11 @@ static void *lookout_main(void *argument)
 	return NULL;
 }
 
-int lookout_start(struct lookout *l, const struct lookout_calls *calls, void *argument)
+int lookout_start(struct lookout *l, void (*hand_over)(void *argument), void *argument)
 {
 	int err;
 
-	l->calls = *calls;
+	l->hand_over = hand_over;
 	l->argument = argument;
 	atomic_store(&l->section, LOOKOUT_CLOSED);
 	err = pthread_create(&l->thread, NULL, lookout_main, l);

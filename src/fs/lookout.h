@@ -31,12 +31,6 @@
 #define LOOKOUT_LINGER 20000000ull	 /* ns without a section until the lookout sleeps */
 #define LOOKOUT_CLOSED (1ull << 63)
 
-/* Called in the lookout's thread. */
-struct lookout_calls {
-	/* The lookout has the lead: gives it to somebody. */
-	void (*hand_over)(void *argument);
-};
-
 struct lookout {
 	_Atomic uint64_t section; /* as above; LOOKOUT_CLOSED: none is open */
 	_Atomic uint32_t asleep;  /* futex: 1 while the lookout wants to be woken */
@@ -44,7 +38,8 @@ struct lookout {
 	_Atomic uint64_t eager_until[LOOKOUT_KINDS]; /* CLOCK_MONOTONIC, ns */
 	_Atomic uint32_t credit[LOOKOUT_KINDS];	     /* hand-overs that it has left */
 	_Atomic uint64_t slow_until;		     /* something took long lately: worth a closer look */
-	struct lookout_calls calls;
+	/* The lookout has the lead: gives it to somebody. Called in its thread. */
+	void (*hand_over)(void *argument);
 	void *argument;
 	pthread_t thread;
 	bool running;
@@ -60,7 +55,7 @@ enum lookout_step lookout_step(uint64_t section, uint64_t now, uint64_t *wait_ns
 
 /* To be called before any section is opened. 0 or -errno; without the thread every kind is eager
  * for ever. */
-int lookout_start(struct lookout *lookout, const struct lookout_calls *calls, void *argument);
+int lookout_start(struct lookout *lookout, void (*hand_over)(void *argument), void *argument);
 /* Afterwards nothing is called any more. */
 void lookout_stop(struct lookout *lookout);
 

@@ -188,9 +188,8 @@ struct session *session_free(struct session *s)
 
 int session_start(struct session *s)
 {
-	static const struct lookout_calls calls = {crew_hand_over};
 	cpu_set_t cpus;
-	int err = lookout_start(&s->lookout, &calls, s);
+	int err = lookout_start(&s->lookout, crew_hand_over, s);
 
 	s->receive = (struct receive){
 		.fd = fuse_session_fd(s->fs->fuse),

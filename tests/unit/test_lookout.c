@@ -50,8 +50,6 @@ static void hand_over(void *argument)
 	atomic_fetch_add(&((struct lead *)argument)->handed_over, 1);
 }
 
-static const struct lookout_calls calls = {hand_over};
-
 /* Polls: the lookout's thread may be kept from running for as long as it pleases the machine. */
 static void wait_for(const _Atomic unsigned *count, unsigned wanted)
 {
@@ -65,7 +63,7 @@ static struct lookout *start(struct lead *lead)
 	struct lookout *l = calloc(1, sizeof(*l));
 
 	ck_assert_ptr_nonnull(l);
-	ck_assert_int_eq(lookout_start(l, &calls, lead), 0);
+	ck_assert_int_eq(lookout_start(l, hand_over, lead), 0);
 	return l;
 }
 
