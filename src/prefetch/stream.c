@@ -207,9 +207,10 @@ static int64_t stride(const struct stream *s, uint64_t offset, uint64_t length, 
 	int64_t found = 0;
 
 	for (const struct stream_cursor *b = s->cursor; b < end; b++) {
-		int64_t step = (int64_t)(offset - b->start), last = (int64_t)offset + 2 * step;
+		int64_t step = (int64_t)(offset - b->start);
+		uint64_t room = step < 0 ? offset : s->size - 1 - offset;
 
-		if (b->used_at <= seen || b->step || last < 0 || last >= (int64_t)s->size)
+		if (b->used_at <= seen || b->step || (uint64_t)llabs(step) > room / 2)
 			continue;
 		for (const struct stream_cursor *a = s->cursor; a < end; a++) {
 			if (!a->used_at || a->step || a->used_at >= b->used_at ||
