@@ -1,8 +1,9 @@
-"""streams.py KIND FILE [N]: reads or writes a large file in a way that no common program has.
+"""streams.py [--seconds] KIND FILE [N]: reads or writes a large file in a way of its own.
 
-What is read goes to stdout. mmap: in order, a byte of each page. backward: in pieces of 128 KiB.
-strided: 256 KiB of each MiB. interleaved: four readers by turns, each in its quarter. random: N
-pieces of 4 KiB. append, overwrite: N times 4 KiB, each followed by fsync.
+What is read goes to stdout; with --seconds, what it took, Python's start left out, to stderr.
+mmap: in order, a byte of each page. backward: in pieces of 128 KiB. strided: 256 KiB of each MiB.
+interleaved: four readers by turns, each in its quarter. random: N pieces of 4 KiB.
+append, overwrite: N times 4 KiB, each followed by fsync.
 neighbour: touches pages at random until it is told to end, and then says how many % of its touches
 had to wait for the disk; when it has all of the file in memory it prints its PID.
 """
@@ -67,9 +68,12 @@ def neighbour(fd, size):
 
 
 def main():
-    kind, path = sys.argv[1:3]
-    n = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    args = sys.argv[1:]
+    timed = args[0] == "--seconds"
+    kind, path = args[timed:][:2]
+    n = int(args[2]) if not timed and len(args) > 2 else 0
     write = kind in ("append", "overwrite")
+    start = time.monotonic()
     fd = os.open(path, os.O_RDWR | os.O_CREAT if write else os.O_RDONLY)
     size = os.fstat(fd).st_size
     if write:
@@ -80,6 +84,8 @@ def main():
         neighbour(fd, size)
     else:
         reads(kind, fd, size, n)
+    if timed:
+        print("%.4f" % (time.monotonic() - start), file=sys.stderr)
 
 
 main()
