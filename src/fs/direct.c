@@ -106,6 +106,9 @@ void direct_count(const struct fs *fs, struct stats_snapshot *snapshot)
 	pool_read_counters(engine_pool(fs->engine), &pool);
 	snapshot->gauges[STATS_POOL_BYTES] = pool.committed;
 	snapshot->gauges[STATS_POOL_USED_BYTES] = pool.leased;
+	snapshot->events[STATS_BUFFERS_WAITED] += pool.waits;
+	snapshot->events[STATS_BUFFERS_FAILED] += pool.failures;
+	snapshot->events[STATS_UNREGISTERED] += engine_unregistered(fs->engine);
 	if (!fs->streams)
 		return;
 	ahead_read_counters(fs->streams, &c);
@@ -114,6 +117,19 @@ void direct_count(const struct fs *fs, struct stats_snapshot *snapshot)
 	snapshot->events[STATS_PIECES_LATE] += c.late;
 	snapshot->events[STATS_PIECES_WASTED] += c.wasted;
 	snapshot->events[STATS_PIECES_STALE] += c.stale;
+}
+
+/* Here and not where it happens: nobody who waits for a buffer shall also write a log. */
+static void tell_of_shortage(struct fs *fs, const struct pool_counters *c)
+{
+	if (fs->short_of_buffers || (!c->waits && !c->failures))
+		return;
+	fs->short_of_buffers = true;
+	if (c->failures)
+		log_line(LOG_WARNING, "there is no memory for buffers: reads and writes fail");
+	else
+		log_line(LOG_NOTICE, "reads and writes wait for buffers: memory=%s is little for so "
+			 "many at once", policy_bytes(disk_memory(fs)).text);
 }
 
 bool direct_tick(struct fs *fs)
@@ -126,6 +142,7 @@ bool direct_tick(struct fs *fs)
 		ahead_set_tick(fs->streams);
 	pool_trim(engine_pool(fs->engine), false);
 	pool_read_counters(engine_pool(fs->engine), &c);
+	tell_of_shortage(fs, &c);
 	return !c.committed;
 }
 

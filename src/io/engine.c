@@ -98,6 +98,16 @@ unsigned engine_fallbacks(const struct engine *e)
 	return e->fallbacks;
 }
 
+uint64_t engine_unregistered(const struct engine *e)
+{
+	struct io_counters counters;
+
+	if (e->data.ops != &io_ring_ops)
+		return 0;
+	e->data.ops->read_counters(e->data.backend, &counters);
+	return counters.refused;
+}
+
 void engine_submit(struct engine *e, bool direct, struct io_request **requests, unsigned count)
 {
 	const struct carrier *c = direct ? &e->data : &e->buffered;

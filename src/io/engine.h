@@ -25,6 +25,8 @@ struct pool *engine_pool(struct engine *engine);
 const struct io_backend_ops *engine_ops(const struct engine *engine);
 /* How many backends were tried in vain. */
 unsigned engine_fallbacks(const struct engine *engine);
+/* How often the ring's kernel did not register memory of the pool; 0 for other backends. */
+uint64_t engine_unregistered(const struct engine *engine);
 
 /* One transfer of several; `request` is filled in but for done and argument. */
 struct engine_piece {

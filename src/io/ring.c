@@ -239,19 +239,23 @@ static int register_chunk(struct io_backend *b, uint32_t chunk, void *data, size
 	return io_uring_register_buffers_update_tag(&b->uring, chunk, &iov, &tag, 1);
 }
 
+static void not_registered(struct io_backend *b, int err)
+{
+	io_count(&b->tally.refused);
+	if (!atomic_exchange_explicit(&b->said, true, memory_order_relaxed))
+		log_line(LOG_NOTICE, "io_uring: a buffer is not registered (%s%s); works without",
+			 strerrordesc_np(-err), err == -ENOMEM ? ": RLIMIT_MEMLOCK?" : "");
+}
+
 static void chunk_committed(void *argument, uint32_t chunk, void *data, size_t size)
 {
 	struct io_backend *b = argument;
 	int err = chunk < b->chunks ? register_chunk(b, chunk, data, size) : -ENOBUFS;
 
-	if (err >= 0) {
+	if (err >= 0)
 		atomic_store_explicit(&b->registered[chunk], data, memory_order_relaxed);
-		return;
-	}
-	io_count(&b->tally.refused);
-	if (!atomic_exchange_explicit(&b->said, true, memory_order_relaxed))
-		log_line(LOG_NOTICE, "io_uring: a buffer is not registered (%s%s); works without",
-			 strerrordesc_np(-err), err == -ENOMEM ? ": RLIMIT_MEMLOCK?" : "");
+	else
+		not_registered(b, err);
 }
 
 static void chunk_releasing(void *argument, uint32_t chunk)
@@ -291,11 +295,16 @@ static int set_up(struct io_uring *uring, unsigned entries)
 static void observe_pool(struct io_backend *b)
 {
 	const struct pool_observer observer = { chunk_committed, chunk_releasing, b };
+	int err = 0;
 
 	if (!b->pool)
 		return;
-	if (b->chunks && io_uring_register_buffers_sparse(&b->uring, b->chunks) < 0)
+	if (b->chunks)
+		err = io_uring_register_buffers_sparse(&b->uring, b->chunks);
+	if (err < 0) {
 		b->chunks = 0;
+		not_registered(b, err);
+	}
 	pool_observe(b->pool, &observer);
 }
 

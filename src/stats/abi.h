@@ -57,7 +57,10 @@
 	X(PIECES_USED, "ahead_used", "pieces read ahead into buffers, in time")                    \
 	X(PIECES_LATE, "ahead_late", "pieces that the program came to before they were there")     \
 	X(PIECES_WASTED, "ahead_wasted", "pieces that no program came to")                         \
-	X(PIECES_STALE, "ahead_stale", "times that a file's pieces were dropped, as it had changed")
+	X(PIECES_STALE, "ahead_stale", "times that a file's pieces were dropped, as it had changed") \
+	X(BUFFERS_WAITED, "buffers_waited", "requests that waited for a buffer of the pool")       \
+	X(BUFFERS_FAILED, "buffers_failed", "requests that got none, for want of memory")          \
+	X(UNREGISTERED, "buffers_unregistered", "times that io_uring did not take the pool's memory")
 
 /* Nanoseconds. */
 #define STATS_TIMES_TABLE(X)                                                                       \

@@ -105,27 +105,75 @@ test_io_uring_forbidden() {
 	grep -q 'backend ring is not to be had here: Operation not permitted' "$OD_LOG" || fail "not said"
 }
 
-# Buffers that can't be registered are used as they are.
+# Buffers that can't be registered are used as they are: that is counted, and said once. By whom, is
+# the caller's: "" or as_user.
+works_unregistered() { # AS…
+	head -c 9000001 /dev/urandom >"$T/fs/source/file"
+	"$@" cmp "$T/fs/source/file" "$T/mnt/file"
+	assert_eq "$(grep -c 'io_uring: a buffer is not registered' "$OD_LOG")" 1 "lines in the log"
+	(($("$@" "$OVERDRIVECTL" stats --json "$T/mnt" | jq .events.buffers_unregistered) > 0)) ||
+		fail "not counted"
+	all_counted() {
+		"$@" "$OVERDRIVECTL" stats --json "$T/mnt" | jq -e '.bytes.read_ring == 9000001' >/dev/null
+	}
+	eventually all_counted "$@"
+}
+
+# An ordinary user's own mount, as root's locked memory is not limited.
 test_no_locked_memory() {
 	need_user_fuse
 	requires python3 jq
 	scratch
-	mkdir "$T/source" "$T/mnt"
-	chown "$TEST_UID:$TEST_GID" "$T" "$T/source" "$T/mnt"
-	head -c 3000001 /dev/urandom >"$T/source/file"
-	ulimit -l 0
-	OD_USER=1 od_mount -o backend=ring "$T/source" "$T/mnt"
-	as_user cmp "$T/source/file" "$T/mnt/file"
-	all_counted() {
-		as_user "$OVERDRIVECTL" stats --json "$T/mnt" |
-			jq -e '.bytes | .read_ring + .read_direct + .read_buffered == 3000001' >/dev/null
-	}
-	eventually all_counted
+	mkdir "$T/fs" "$T/mnt"
+	make_fs ext4 300M "$T/fs"
+	mkdir "$T/fs/source"
+	chown "$TEST_UID:$TEST_GID" "$T" "$T/fs/source" "$T/mnt"
+	# Room for the ring itself (Linux 6.14 counts that, too), and none for a chunk of the pool.
+	ulimit -l 512
+	OD_USER=1 od_mount -o backend=ring "$T/fs/source" "$T/mnt"
+	if grep -q 'backend ring is not to be had' "$OD_LOG"; then skip "no io_uring here"; fi
+	works_unregistered as_user
 }
 
+# As in a container that allows io_uring's other two system calls.
+test_registration_refused() {
+	requires python3
+	scratch
+	local forbidden=$T
+	without_call 427 EPERM "$T/overdrive"
+	OVERDRIVE=$T/overdrive
+	setup ext4 -o backend=ring
+	rm -r "$forbidden"
+	if grep -q 'backend ring is not to be had' "$OD_LOG"; then skip "no io_uring here"; fi
+	works_unregistered env
+	grep -q 'not registered (Operation not permitted); works without' "$OD_LOG" || fail "not said why"
+	twin 6 100
+}
+
+# The least that memory= takes is four buffers of the largest class: most streams wait, all are served.
 test_many_streams_little_memory() {
+	need_fuse
+	mkdir -p "$_work/nowhere"
+	assert_fails "memory" overdrive -o backend=ring,memory=4095K "$_work/nowhere" "$_work/nowhere"
 	setup ext4 -o backend=ring,memory=4M
 	head -c 64M /dev/urandom >"$T/fs/source/file"
+	waited() { stat_of .events.buffers_waited; }
+	until_waited() {
+		streams || fail "other bytes"
+		(($(waited) > 0))
+	}
+	wait_until 60 until_waited || fail "nobody has waited for a buffer"
+	assert_eq "$(stat_of .events.buffers_failed)" 0 "requests without a buffer"
+	said() { grep -q 'reads and writes wait for buffers: memory=4 MiB is little' "$OD_LOG"; }
+	eventually said
+	sleep 2 # two more looks at it
+	streams
+	assert_eq "$(grep -c 'wait for buffers' "$OD_LOG")" 1 "lines in the log"
+	(($(stat_of .pool_bytes) <= 4 << 20)) || fail "the pool has $(stat_of .pool_bytes) bytes"
+}
+
+# 64 streams that read the file by pieces of 1 MiB, at odd offsets.
+streams() {
 	python3 - "$T/mnt/file" "$T/fs/source/file" <<-'END'
 		import os, sys, threading
 		mount, source = (os.open(p, os.O_RDONLY) for p in sys.argv[1:])
@@ -281,7 +329,6 @@ test_stamps_buffered() { long; by_stamps buffered; }
 test_stamps_auto() { long; by_stamps auto; }
 
 test_stamps_mixed() {
-	long
 	setup ext4 -o backend=ring
 	mkdir "$T/other"
 	od_mount -o backend=kernel "$T/fs/source" "$T/other"
