@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "fs/ops.h"
+#include "fs/revalidate.h"
 #include "util/cleanup.h"
 
 #ifndef SYS_fchmodat2
@@ -186,12 +187,15 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct node *node = fs_node(fs, ino);
 	struct fd_lease lease;
 	struct statx stx;
+	uint64_t known;
 	int err;
 
 	worker_might_block(worker_self());
 	err = fs_reach(fs, node, &lease);
 	if (!err) {
+		known = revalidate_before(node, lease.fd);
 		err = change(req, node, lease.fd, attr, to_set, fi);
+		revalidate_after(node, lease.fd, known);
 		/* A file that has become setuid goes another way from its next open on. */
 		if (to_set & FUSE_SET_ATTR_MODE)
 			backing_drop(fs, node, false);

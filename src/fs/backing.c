@@ -222,8 +222,6 @@ void backing_detach(struct fs *fs, struct node *node, struct openfile *of)
 	node_lock(fs->tree.nodes, node);
 	node->open->opens--;
 	node->open->writers -= of->writer;
-	if (of->way == WAY_CACHED && of->writer && !node->open->writers)
-		revalidate_after_writers(node, of->fd);
 	id = left(fs, node);
 	node_unlock(fs->tree.nodes, node);
 	backing_close(fs, id);

@@ -6,6 +6,7 @@
 
 #include "fs/direct.h"
 #include "fs/ops.h"
+#include "fs/revalidate.h"
 #include "util/cleanup.h"
 
 /* How much a copy does before it answers: the caller comes again, and can be interrupted. */
@@ -140,14 +141,17 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	struct fs *fs = fs_of(req);
 	struct openfile *of = openfile_get(fs->tree.openfiles, fi->fh);
 	struct worker *w = worker_self();
+	struct node *node = fs_node(fs, ino);
+	uint64_t known = 0;
 	ssize_t n;
 
-	(void)ino;
 	worker_might_block(w);
 	if (!of || of->fd < 0) {
 		reply_err(req, -EBADF);
 		return;
 	}
+	if (of->way == WAY_CACHED)
+		known = revalidate_before(node, of->fd);
 	if (fi->writepage) {
 		n = write_back(w, of, buf, size, off);
 	} else {
@@ -158,6 +162,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		else if (!n)
 			n = fs_write_all(of->fd, buf, size, off, fs_write_flags(fi->flags));
 	}
+	revalidate_after(node, of->fd, known);
 	if (n > 0 && (of->way != WAY_DIRECT || fi->writepage))
 		stats_add(&w->stats->bytes[STATS_WRITE_CACHED], (uint64_t)n);
 	if (n < 0) {

@@ -88,9 +88,19 @@ bool revalidate_at_open(struct fs *fs, struct node *node, const struct openfile 
 	return keep;
 }
 
-void revalidate_after_writers(struct node *node, int fd)
+/* 0: they are not known to be, and stay so. */
+uint64_t revalidate_before(struct node *node, int fd)
 {
-	atomic_store(&node->version, content_version(fd));
+	uint64_t known = node ? atomic_load(&node->version) : 0;
+
+	return known && content_version(fd) == known ? known : 0;
+}
+
+void revalidate_after(struct node *node, int fd, uint64_t before)
+{
+	/* Two at once: the second finds another version, and the pages are asked for anew some time. */
+	if (before)
+		atomic_compare_exchange_strong(&node->version, &before, content_version(fd));
 }
 
 /* Whether the file has changed behind the mount; nobody writes it through the mount. */

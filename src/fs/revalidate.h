@@ -21,8 +21,13 @@ void revalidate_remove(struct fs *fs, struct node *node);
 
 /* At an open, which is counted already: whether the kernel may keep the pages it has. */
 bool revalidate_at_open(struct fs *fs, struct node *node, const struct openfile *of);
-/* The last writer is going: the pages are as fd's file is now. */
-void revalidate_after_writers(struct node *node, int fd);
+/*
+ * Around what a program changes through the mount, in the kernel's pages too: if they were as fd's
+ * file was before, they are as it is after. What else has changed the file shows, once nobody writes
+ * it any more.
+ */
+uint64_t revalidate_before(struct node *node, int fd);
+void revalidate_after(struct node *node, int fd, uint64_t before);
 
 /* Looks at all open ones. True if there are any, so that it should be called again in a second. */
 bool revalidate_tick(struct fs *fs);

@@ -203,4 +203,94 @@ test_taken_away_overlay() {
 	taken_away mkdir mkfifo symlink link # overlayfs itself may say EEXIST to an open that is disturbed
 }
 
+# Without passthrough the kernel keeps pages of its own. Whoever has a file open sees a change behind
+# the mount when nobody writes it through the mount any more, and so does who opens it then.
+content_program() {
+	cat <<-'END'
+		import os, sys, time
+		source, view = sys.argv[1:]
+		# Before a write through the mount, after it, between two; and without any.
+		for order in "ws", "sw", "wsw", "s", "sc", "cs":
+		    with open(f"{source}/file", "wb") as f:
+		        f.write(b"a" * 16384)
+		    reader, writer = os.open(f"{view}/file", os.O_RDONLY), os.open(f"{view}/file", os.O_RDWR)
+		    assert len(os.pread(reader, 16384, 0)) == 16384
+		    for i, step in enumerate(order):
+		        byte = b"bcd"[i:i + 1]
+		        if step == "w":
+		            os.pwrite(writer, byte * 100, 4000 + i)
+		        elif step == "c":
+		            os.fchmod(writer, 0o640)
+		        else:
+		            with open(f"{source}/file", "r+b") as f:
+		                f.write(byte * 12000)
+		    os.close(writer)
+		    with open(f"{source}/file", "rb") as f:
+		        want = f.read()
+		    end = time.time() + 60
+		    while os.pread(reader, 16384, 0) != want:
+		        if time.time() > end:
+		            sys.exit(f"{order}: who has it open sees other bytes")
+		        time.sleep(0.1)
+		    with open(f"{view}/file", "rb") as f:
+		        if f.read() != want:
+		            sys.exit(f"{order}: who opens it sees other bytes")
+		    os.close(reader)
+	END
+}
+
+content() { # own|root MOUNT-OPTION...
+	local run=()
+	content_program >"$T/program.py"
+	chmod 755 "$T/program.py"
+	if [[ $1 == own ]]; then
+		need_user_fuse
+		[[ -x /usr/bin/python3 ]] || skip "no python3 for the ordinary user"
+		chown -R "$TEST_UID:$TEST_GID" "$SRC" "$MNT"
+		run=(as_user env PATH=/usr/bin:/bin)
+		export OD_USER=1
+	fi
+	od_mount "${@:2}" "$SRC" "$MNT"
+	"${run[@]}" timeout 500 python3 "$T/program.py" "$SRC" "$MNT" || fail "status $?"
+	od_umount "$MNT"
+}
+
+test_content_cached() {
+	requires python3
+	setup ext4
+	content root -o passthrough=off
+}
+
+test_content_own() {
+	requires python3
+	setup ext4
+	content own
+}
+
+# What only programs on the mount have changed is still in the kernel's pages: nobody is asked for it.
+test_content_kept() {
+	requires python3 jq
+	setup ext4
+	od_mount -o passthrough=off "$SRC" "$MNT"
+	asked() { "$OVERDRIVECTL" stats --json "$MNT" | jq .bytes.read_cached; }
+	local i before
+	for ((i = 0; i < 60; i++)); do # the kernel may need the memory
+		before=$(asked)
+		python3 - "$MNT/file$i" <<-'END'
+			import os, sys
+			fd = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR, 0o600)
+			for at in range(0, 1 << 20, 1 << 16):
+			    os.pwrite(fd, b"x" * (1 << 16), at)
+			os.fchmod(fd, 0o644)
+			os.utime(fd, (1, 2))
+			os.close(fd)
+			with open(sys.argv[1], "rb") as f:
+			    if f.read().strip(b"x"): sys.exit("other bytes")
+		END
+		(($(asked) != before)) || break
+	done
+	((i < 60)) || fail "asked for what had just been written"
+	od_umount "$MNT"
+}
+
 run_tests "$@"
