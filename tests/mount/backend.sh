@@ -90,24 +90,27 @@ test_descriptors() {
 	exec 7<&-
 }
 
-# As in a container that forbids it: by seccomp, EPERM from io_uring_setup.
-test_io_uring_forbidden() {
+# backend=ring on ext4, as in a container that forbids a system call: by seccomp, EPERM.
+setup_without_call() { # NUMBER
 	requires python3
 	scratch
 	local forbidden=$T
-	without_call 425 EPERM "$T/overdrive"
+	without_call "$1" EPERM "$T/overdrive"
 	OVERDRIVE=$T/overdrive
 	setup ext4 -o backend=ring
 	rm -r "$forbidden"
+}
+
+test_io_uring_forbidden() {
+	setup_without_call 425 # io_uring_setup
 	twin 5 100
 	all_by direct
 	assert_eq "$(stat_of .events.backends_refused)" 1 "backends refused"
 	grep -q 'backend ring is not to be had here: Operation not permitted' "$OD_LOG" || fail "not said"
 }
 
-# Buffers that can't be registered are used as they are: that is counted, and said once. By whom, is
-# the caller's: "" or as_user.
-works_unregistered() { # AS…
+# Buffers that can't be registered are used as they are: that is counted, and said once.
+works_unregistered() { # env|as_user: who asks
 	head -c 9000001 /dev/urandom >"$T/fs/source/file"
 	"$@" cmp "$T/fs/source/file" "$T/mnt/file"
 	assert_eq "$(grep -c 'io_uring: a buffer is not registered' "$OD_LOG")" 1 "lines in the log"
@@ -135,15 +138,9 @@ test_no_locked_memory() {
 	works_unregistered as_user
 }
 
-# As in a container that allows io_uring's other two system calls.
+# io_uring's other two system calls are allowed.
 test_registration_refused() {
-	requires python3
-	scratch
-	local forbidden=$T
-	without_call 427 EPERM "$T/overdrive"
-	OVERDRIVE=$T/overdrive
-	setup ext4 -o backend=ring
-	rm -r "$forbidden"
+	setup_without_call 427 # io_uring_register
 	if grep -q 'backend ring is not to be had' "$OD_LOG"; then skip "no io_uring here"; fi
 	works_unregistered env
 	grep -q 'not registered (Operation not permitted); works without' "$OD_LOG" || fail "not said why"

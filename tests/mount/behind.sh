@@ -63,18 +63,22 @@ open_files_program() {
 	END
 }
 
+# Whose mount it is, and who runs the program: `run` is the caller's array.
+for_whom() { # root|own
+	[[ $1 == own ]] || return 0
+	need_user_fuse
+	[[ -x /usr/bin/python3 ]] || skip "no python3 for the ordinary user"
+	chown -R "$TEST_UID:$TEST_GID" "$SRC" "$MNT"
+	run=(as_user env PATH=/usr/bin:/bin)
+	export OD_USER=1
+}
+
 open_files() { # root|own MOUNT-OPTION...
 	local run=()
 	open_files_program >"$T/program.py"
 	chmod 755 "$T/program.py"
 	mkdir "$SRC/native" "$SRC/mount"
-	if [[ $1 == own ]]; then
-		need_user_fuse
-		[[ -x /usr/bin/python3 ]] || skip "no python3 for the ordinary user"
-		chown -R "$TEST_UID:$TEST_GID" "$SRC" "$MNT"
-		run=(as_user env PATH=/usr/bin:/bin)
-		export OD_USER=1
-	fi
+	for_whom "$1"
 	"${run[@]}" python3 "$T/program.py" "$SRC/native" "$SRC/native" >"$T/native"
 	! grep -v '^dir' "$T/native" | grep 'Stale\|No such' || fail "natively"
 	od_mount "${@:2}" "$SRC" "$MNT"
@@ -243,13 +247,7 @@ content() { # own|root MOUNT-OPTION...
 	local run=()
 	content_program >"$T/program.py"
 	chmod 755 "$T/program.py"
-	if [[ $1 == own ]]; then
-		need_user_fuse
-		[[ -x /usr/bin/python3 ]] || skip "no python3 for the ordinary user"
-		chown -R "$TEST_UID:$TEST_GID" "$SRC" "$MNT"
-		run=(as_user env PATH=/usr/bin:/bin)
-		export OD_USER=1
-	fi
+	for_whom "$1"
 	od_mount "${@:2}" "$SRC" "$MNT"
 	"${run[@]}" timeout 500 python3 "$T/program.py" "$SRC" "$MNT" || fail "status $?"
 	od_umount "$MNT"
