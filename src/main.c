@@ -116,7 +116,7 @@ static int run(struct job *job)
 /* What ends who starts us; blocked, so that the daemon hears of it. */
 static void block_ends(sigset_t *ends, sigset_t *old)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 	struct sigaction now;
 
 	sigemptyset(ends);
@@ -131,8 +131,8 @@ static bool interrupted(pid_t child, int pipe_end, const sigset_t *ends)
 {
 	autoclose int signals = signalfd(-1, ends, SFD_CLOEXEC);
 	struct pollfd either[] = {
-		{.fd = pipe_end, .events = POLLIN},
-		{.fd = signals, .events = POLLIN},
+		{ .fd = pipe_end, .events = POLLIN },
+		{ .fd = signals, .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
 

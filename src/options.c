@@ -8,7 +8,7 @@
 #include "options_parse.h"
 #include "util/nearest.h"
 
-#define USAGE		"overdrive [-o OPT[,OPT...]] SOURCE [MOUNTPOINT]"
+#define USAGE "overdrive [-o OPT[,OPT...]] SOURCE [MOUNTPOINT]"
 
 void options_init(struct options *o)
 {

@@ -12,14 +12,14 @@
 
 /* Beware: AUTO is not zero, so compare with == OPTION_ON rather than for truth. */
 enum option_tristate {
-	OPTION_AUTO = -1,	/* not said */
+	OPTION_AUTO = -1, /* not said */
 	OPTION_OFF = 0,
 	OPTION_ON = 1,
 };
 
 /* One value rather than three flags, as in mount_setattr(2): the last one said wins. */
 enum option_atime {
-	OPTION_ATIME_AUTO = -1,	/* not said: as SOURCE's own mount */
+	OPTION_ATIME_AUTO = -1, /* not said: as SOURCE's own mount */
 	OPTION_ATIME_RELATIME,
 	OPTION_ATIME_NOATIME,
 	OPTION_ATIME_STRICTATIME,
@@ -34,7 +34,7 @@ enum option_prefetch {
 	OPTION_PREFETCH_AUTO,
 	OPTION_PREFETCH_OFF,
 	OPTION_PREFETCH_STREAM, /* within files only, whatever the disk */
-	OPTION_PREFETCH_TREE, /* trees only, and also where all seems to be in memory */
+	OPTION_PREFETCH_TREE,	/* trees only, and also where all seems to be in memory */
 };
 
 enum option_backend {
@@ -46,9 +46,9 @@ enum option_backend {
 };
 
 /* Bytes of memory=. The least serves two requests at once; see fs/engine.h. */
-#define OPTIONS_MEMORY_AUTO	0		/* not said: by the machine's size */
-#define OPTIONS_MEMORY_MIN	(4ull << 20)
-#define OPTIONS_MEMORY_MAX	(128ull << 30)
+#define OPTIONS_MEMORY_AUTO 0 /* not said: by the machine's size */
+#define OPTIONS_MEMORY_MIN  (4ull << 20)
+#define OPTIONS_MEMORY_MAX  (128ull << 30)
 
 /* How to wait for requests (fs/wake.h). */
 enum option_wake {
@@ -58,22 +58,22 @@ enum option_wake {
 	OPTION_WAKE_QOS,
 };
 
-#define OPTIONS_TIMEOUT_AUTO	(-1.0)		/* not said: the default, or longer if exclusive */
-#define OPTIONS_TIMEOUT_DEFAULT	1.0		/* seconds */
-#define OPTIONS_TIMEOUT_MAX	31536000.0	/* seconds: a year */
+#define OPTIONS_TIMEOUT_AUTO	(-1.0)	   /* not said: the default, or longer if exclusive */
+#define OPTIONS_TIMEOUT_DEFAULT 1.0	   /* seconds */
+#define OPTIONS_TIMEOUT_MAX	31536000.0 /* seconds: a year */
 
 /* Room for the longest error text that options_parse writes. */
-#define OPTIONS_ERR_LEN		256
+#define OPTIONS_ERR_LEN 256
 
 /* What the command line asks for. The strings are owned by the struct. */
 struct options {
-	char *source;				/* as given */
-	char *mountpoint;			/* as given; NULL: in place, over source */
-	bool foreground;			/* also set by -d */
+	char *source;	  /* as given */
+	char *mountpoint; /* as given; NULL: in place, over source */
+	bool foreground;  /* also set by -d */
 	bool debug;
-	bool show_help;				/* the rest of the command line was not read */
-	bool show_version;			/* likewise */
-	bool sloppy;				/* options that are not known are ignored */
+	bool show_help;	   /* the rest of the command line was not read */
+	bool show_version; /* likewise */
+	bool sloppy;	   /* options that are not known are ignored */
 	/* What -o said of overdrive's and FUSE's own options, "exclusive,attr_timeout=2"; the last
 	 * word on each, without names (fsname, subtype), which show in mountinfo. NULL: nothing. */
 	char *said;
@@ -95,38 +95,38 @@ struct options {
 	enum option_tristate allow_other;
 	enum option_tristate allow_root;
 	enum option_tristate default_permissions;
-	char *fsname;				/* NULL: SOURCE */
-	char *subtype;				/* NULL: overdrive */
+	char *fsname;  /* NULL: SOURCE */
+	char *subtype; /* NULL: overdrive */
 
 	/* Seconds, or OPTIONS_TIMEOUT_AUTO. */
 	double attr_timeout;
 	double entry_timeout;
 	double negative_timeout;
 
-	enum option_tristate exclusive;		/* OFF or ON */
-	enum option_tristate detach_on_death;	/* likewise */
+	enum option_tristate exclusive;	      /* OFF or ON */
+	enum option_tristate detach_on_death; /* likewise */
 	enum option_passthrough passthrough;
 	enum option_prefetch prefetch;
 	enum option_backend backend;
-	uint64_t memory;			/* bytes, or OPTIONS_MEMORY_AUTO */
+	uint64_t memory; /* bytes, or OPTIONS_MEMORY_AUTO */
 	enum option_wake wake;
 };
 
 enum option_type {
-	OPTION_FLAG,		/* no value; writes `set` to an int or enum */
-	OPTION_SECONDS,		/* decimal number from min to max; writes a double */
-	OPTION_SIZE,		/* bytes, with k, M or G, from min to max; writes a uint64_t */
-	OPTION_STRING,		/* not empty; writes a char * */
-	OPTION_CHOICE,		/* one of `choices`; writes its index to an enum */
-	OPTION_IGNORED,		/* for mount(8) and fstab; a value is allowed if `arg` is set */
-	OPTION_REFUSED,		/* known, and not supported: `help` says what to do instead */
+	OPTION_FLAG,	/* no value; writes `set` to an int or enum */
+	OPTION_SECONDS, /* decimal number from min to max; writes a double */
+	OPTION_SIZE,	/* bytes, with k, M or G, from min to max; writes a uint64_t */
+	OPTION_STRING,	/* not empty; writes a char * */
+	OPTION_CHOICE,	/* one of `choices`; writes its index to an enum */
+	OPTION_IGNORED, /* for mount(8) and fstab; a value is allowed if `arg` is set */
+	OPTION_REFUSED, /* known, and not supported: `help` says what to do instead */
 };
 
 enum option_group {
 	OPTION_GROUP_OWN,
 	OPTION_GROUP_FUSE,
 	OPTION_GROUP_MOUNT,
-	OPTION_GROUP_FSTAB,	/* ignored or refused */
+	OPTION_GROUP_FSTAB, /* ignored or refused */
 };
 
 /* An option given by -o. A name that ends in '*' stands for all that begin so. */
@@ -134,21 +134,21 @@ struct option_def {
 	const char *name;
 	enum option_type type;
 	enum option_group group;
-	size_t target;			/* where in struct options; unused if ignored or refused */
+	size_t target; /* where in struct options; unused if ignored or refused */
 	int set;
 	double min, max;
-	const char *const *choices;	/* ends with NULL */
-	const char *arg;		/* the value's name; NULL: takes none, or choices */
-	const char *example;		/* a right value, where one helps */
+	const char *const *choices; /* ends with NULL */
+	const char *arg;	    /* the value's name; NULL: takes none, or choices */
+	const char *example;	    /* a right value, where one helps */
 	const char *help;
 };
 
 /* An option given by itself, -f or --foreground. */
 struct option_flag {
 	char letter;
-	const char *word;	/* without "--"; NULL: has none */
-	const char *arg;	/* the argument's name; NULL: takes none */
-	size_t target;		/* of a bool in struct options; 0: none */
+	const char *word; /* without "--"; NULL: has none */
+	const char *arg;  /* the argument's name; NULL: takes none */
+	size_t target;	  /* of a bool in struct options; 0: none */
 	const char *help;
 };
 

@@ -13,12 +13,9 @@ static const char *const prefetch_choices[] = {
 };
 
 static const char *const backend_choices[] = {
-	[OPTION_BACKEND_AUTO] = "auto",
-	[OPTION_BACKEND_KERNEL] = "kernel",
-	[OPTION_BACKEND_BUFFERED] = "buffered",
-	[OPTION_BACKEND_DIRECT] = "direct",
-	[OPTION_BACKEND_RING] = "ring",
-	NULL,
+	[OPTION_BACKEND_AUTO] = "auto",		[OPTION_BACKEND_KERNEL] = "kernel",
+	[OPTION_BACKEND_BUFFERED] = "buffered", [OPTION_BACKEND_DIRECT] = "direct",
+	[OPTION_BACKEND_RING] = "ring",		NULL,
 };
 
 static const char *const passthrough_choices[] = {
@@ -35,30 +32,47 @@ static const char *const wake_choices[] = {
 	NULL,
 };
 
-#define FLAG(g, n, field, value, h) \
-	{ .name = (n), .type = OPTION_FLAG, .group = OPTION_GROUP_##g, \
-	  .target = offsetof(struct options, field), .set = (value), .help = (h) }
-#define STRING(g, n, field, a, h) \
-	{ .name = (n), .type = OPTION_STRING, .group = OPTION_GROUP_##g, \
-	  .target = offsetof(struct options, field), .arg = (a), .help = (h) }
-#define CHOICE(g, n, field, list, h) \
-	{ .name = (n), .type = OPTION_CHOICE, .group = OPTION_GROUP_##g, \
-	  .target = offsetof(struct options, field), .choices = (list), .help = (h) }
-#define TIMEOUT(n, field, h) \
-	{ .name = (n), .type = OPTION_SECONDS, .group = OPTION_GROUP_FUSE, \
-	  .target = offsetof(struct options, field), .min = 0, .max = OPTIONS_TIMEOUT_MAX, \
-	  .arg = "SECONDS", .example = "1", .help = (h) }
-#define IGNORED(n, a) \
-	{ .name = (n), .type = OPTION_IGNORED, .group = OPTION_GROUP_FSTAB, .arg = (a), \
-	  .help = "ignored" }
-#define REFUSED(n, h) \
-	{ .name = (n), .type = OPTION_REFUSED, .group = OPTION_GROUP_FSTAB, .help = (h) }
+#define FLAG(g, n, field, value, h)                                                    \
+	{                                                                              \
+		.name = (n), .type = OPTION_FLAG, .group = OPTION_GROUP_##g,           \
+		.target = offsetof(struct options, field), .set = (value), .help = (h) \
+	}
+#define STRING(g, n, field, a, h)                                                  \
+	{                                                                          \
+		.name = (n), .type = OPTION_STRING, .group = OPTION_GROUP_##g,     \
+		.target = offsetof(struct options, field), .arg = (a), .help = (h) \
+	}
+#define CHOICE(g, n, field, list, h)                                                      \
+	{                                                                                 \
+		.name = (n), .type = OPTION_CHOICE, .group = OPTION_GROUP_##g,            \
+		.target = offsetof(struct options, field), .choices = (list), .help = (h) \
+	}
+#define TIMEOUT(n, field, h)                                                                     \
+	{                                                                                        \
+		.name = (n), .type = OPTION_SECONDS, .group = OPTION_GROUP_FUSE,                 \
+		.target = offsetof(struct options, field), .min = 0, .max = OPTIONS_TIMEOUT_MAX, \
+		.arg = "SECONDS", .example = "1", .help = (h)                                    \
+	}
+#define IGNORED(n, a)                                                                         \
+	{                                                                                     \
+		.name = (n), .type = OPTION_IGNORED, .group = OPTION_GROUP_FSTAB, .arg = (a), \
+		.help = "ignored"                                                             \
+	}
+#define REFUSED(n, h)                                                                         \
+	{                                                                                     \
+		.name = (n), .type = OPTION_REFUSED, .group = OPTION_GROUP_FSTAB, .help = (h) \
+	}
 
 static const struct option_def table[] = {
 	CHOICE(OWN, "backend", backend, backend_choices, "how data is moved"),
-	{ .name = "memory", .type = OPTION_SIZE, .group = OPTION_GROUP_OWN,
-	  .target = offsetof(struct options, memory), .min = OPTIONS_MEMORY_MIN,
-	  .max = OPTIONS_MEMORY_MAX, .arg = "SIZE", .example = "64M",
+	{ .name = "memory",
+	  .type = OPTION_SIZE,
+	  .group = OPTION_GROUP_OWN,
+	  .target = offsetof(struct options, memory),
+	  .min = OPTIONS_MEMORY_MIN,
+	  .max = OPTIONS_MEMORY_MAX,
+	  .arg = "SIZE",
+	  .example = "64M",
 	  .help = "for all buffers and guesses; k, M, G" },
 	FLAG(OWN, "exclusive", exclusive, OPTION_ON,
 	     "nobody else changes SOURCE: trust what is known"),
@@ -121,7 +135,8 @@ static const struct option_def table[] = {
 	IGNORED("comment", "TEXT"),
 	IGNORED("x-*", "VALUE"),
 	IGNORED("X-*", "VALUE"),
-	REFUSED("remount", "ask mount(8): mount -o remount,ro|rw MOUNTPOINT; all else needs umount and mount"),
+	REFUSED("remount",
+		"ask mount(8): mount -o remount,ro|rw MOUNTPOINT; all else needs umount and mount"),
 };
 
 static const struct option_flag flags[] = {
@@ -150,7 +165,7 @@ const struct option_flag *options_flags(size_t *n)
 }
 
 /* Wide enough for most of the left column. */
-#define HELP_COLUMN	26
+#define HELP_COLUMN 26
 
 static void print_flag(FILE *out, const struct option_flag *f)
 {
@@ -190,7 +205,7 @@ static void print_group(FILE *out, enum option_group group, const char *heading)
 
 static void print_ignored(FILE *out)
 {
-	size_t column = 80;	/* so that the first name begins a line */
+	size_t column = 80; /* so that the first name begins a line */
 
 	fputs("\nAccepted without effect, for mount(8) and fstab(5):", out);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

@@ -8,21 +8,21 @@
 #include "options.h"
 
 /* mount(8)'s exit codes. */
-#define EXIT_USAGE	1
-#define EXIT_SYSTEM	2
+#define EXIT_USAGE  1
+#define EXIT_SYSTEM 2
 
 struct parse {
 	struct options *o;
 	char *err;
 	size_t err_len;
-	bool done;		/* -h or -V: nothing after it matters */
+	bool done; /* -h or -V: nothing after it matters */
 };
 
 /* One option of a -o list: NAME or NAME=VALUE. */
 struct option_word {
 	const char *text;
 	size_t name_len;
-	const char *value;	/* NULL: no '=' */
+	const char *value; /* NULL: no '=' */
 };
 
 /* NAME[=VALUE]; points into @text. */
@@ -35,8 +35,7 @@ const struct option_def *option_word_find(const struct option_word *w);
 int option_word_apply(struct parse *p, const char *text);
 
 /* Writes the error text; returns EXIT_USAGE. */
-__attribute__((format(printf, 2, 3)))
-int parse_fail(struct parse *p, const char *format, ...);
+__attribute__((format(printf, 2, 3))) int parse_fail(struct parse *p, const char *format, ...);
 
 /* Returns EXIT_SYSTEM. */
 int parse_fail_memory(struct parse *p);

@@ -212,7 +212,7 @@ static enum number read_decimal(const char *s, double *out)
 		digits = true;
 		if (!point) {
 			value = value * 10 + (*s - '0');
-		} else if (unit < 1e9) {	/* FUSE counts nanoseconds; finer is dropped */
+		} else if (unit < 1e9) { /* FUSE counts nanoseconds; finer is dropped */
 			value = value * 10 + (*s - '0');
 			unit *= 10;
 		}

@@ -18,8 +18,8 @@
 
 #define BUFFER_MAX (1 * MIB) /* the pool's largest class */
 #define BUFFER_MIN (64 * KIB)
-#define DEPTH_MIN 8	     /* a guess at the latency may be too low */
-#define DEPTH_MAX 64
+#define DEPTH_MIN  8 /* a guess at the latency may be too low */
+#define DEPTH_MAX  64
 
 /*
  * What the model says of the kernel's readahead is so many times too much at worst: measured on disks of
@@ -34,10 +34,10 @@ static const struct {
 	uint32_t latency_us;
 	uint32_t mb_per_s;
 } assumed[] = {
-	{DEVICE_NVME, 100, 2500},  {DEVICE_SCSI, 150, 500},   {DEVICE_VIRTIO, 500, 1000},
-	{DEVICE_XEN, 500, 500},	   {DEVICE_MMC, 500, 150},    {DEVICE_NBD, 1000, 500},
-	{DEVICE_RBD, 1000, 1000},  {DEVICE_DRBD, 500, 500},   {DEVICE_ZRAM, 5, 2000},
-	{DEVICE_RAM, 5, 5000},	   {DEVICE_PMEM, 5, 5000},
+	{ DEVICE_NVME, 100, 2500 }, { DEVICE_SCSI, 150, 500 }, { DEVICE_VIRTIO, 500, 1000 },
+	{ DEVICE_XEN, 500, 500 },   { DEVICE_MMC, 500, 150 },  { DEVICE_NBD, 1000, 500 },
+	{ DEVICE_RBD, 1000, 1000 }, { DEVICE_DRBD, 500, 500 }, { DEVICE_ZRAM, 5, 2000 },
+	{ DEVICE_RAM, 5, 5000 },    { DEVICE_PMEM, 5, 5000 },
 };
 
 static const char *const backend_names[] = {
@@ -67,21 +67,21 @@ static struct policy_text scaled(double value, double step, const char *const *u
 
 struct policy_text policy_bytes(uint64_t bytes)
 {
-	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", NULL};
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", NULL };
 
 	return scaled((double)bytes, 1024, units);
 }
 
 struct policy_text policy_rate(uint64_t bytes_per_s)
 {
-	static const char *const units[] = {"B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL};
+	static const char *const units[] = { "B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL };
 
 	return scaled((double)bytes_per_s, 1000, units);
 }
 
 struct policy_text policy_time(uint64_t ns)
 {
-	static const char *const units[] = {"ns", "µs", "ms", "s", NULL};
+	static const char *const units[] = { "ns", "µs", "ms", "s", NULL };
 
 	return scaled((double)ns, 1000, units);
 }
@@ -346,11 +346,14 @@ void policy_choose(struct policy_verdict *verdict, const struct device *device,
 		   const struct policy_file *file)
 {
 	struct question q = {
-		.device = device, .host = host, .options = options, .file = file,
+		.device = device,
+		.host = host,
+		.options = options,
+		.file = file,
 		.verdict = verdict,
 	};
 
-	*verdict = (struct policy_verdict){0};
+	*verdict = (struct policy_verdict){ 0 };
 	policy_model(&q.model, device);
 	if (options->backend == POLICY_BUFFERED || options->backend == POLICY_DIRECT ||
 	    options->backend == POLICY_RING)

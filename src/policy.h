@@ -31,22 +31,22 @@ enum policy_backend {
 struct policy_options {
 	enum policy_backend backend;
 	enum option_prefetch prefetch;
-	uint64_t memory;	/* bytes for all buffers and guesses; 0: by the machine's size */
+	uint64_t memory; /* bytes for all buffers and guesses; 0: by the machine's size */
 };
 
 /* What this program did with the last files that it opened. */
 enum policy_history {
 	POLICY_UNKNOWN,
-	POLICY_SEQUENTIAL,	/* in some order: forwards, backwards, strided */
+	POLICY_SEQUENTIAL, /* in some order: forwards, backwards, strided */
 	POLICY_RANDOM,
 };
 
 struct policy_file {
-	uint64_t size;		/* bytes */
-	int resident;		/* of 1000, in SOURCE's page cache; -1: unknown */
-	int flags;		/* O_… of the open */
-	bool may_be_written;	/* a writer's descriptor or a writable mapping, of anybody's */
-	bool refuses_direct;	/* this one, though its filesystem has Direct IO */
+	uint64_t size;	     /* bytes */
+	int resident;	     /* of 1000, in SOURCE's page cache; -1: unknown */
+	int flags;	     /* O_… of the open */
+	bool may_be_written; /* a writer's descriptor or a writable mapping, of anybody's */
+	bool refuses_direct; /* this one, though its filesystem has Direct IO */
 	enum policy_history history;
 };
 
@@ -57,9 +57,9 @@ struct policy_verdict {
 	/* Not with POLICY_KERNEL: by FUSE's page cache (keep_cache) and not by FOPEN_DIRECT_IO. */
 	bool fuse_cache;
 	bool warm_beneath; /* POLICY_KERNEL: fetch into SOURCE's page cache ahead of the program */
-	uint64_t window;	/* bytes ahead of the reader; 0: nothing is read ahead by us */
-	unsigned depth;		/* requests at once that the window makes; not with warm_beneath */
-	uint32_t buffer;	/* bytes of each */
+	uint64_t window;   /* bytes ahead of the reader; 0: nothing is read ahead by us */
+	unsigned depth;	   /* requests at once that the window makes; not with warm_beneath */
+	uint32_t buffer;   /* bytes of each */
 	char reason[POLICY_REASON];
 };
 
@@ -70,8 +70,8 @@ void policy_choose(struct policy_verdict *verdict, const struct device *device,
 /* The disk as the model sees it: measured, else assumed from its kind. */
 struct policy_model {
 	uint64_t latency_ns;
-	uint64_t throughput;	/* bytes/s */
-	uint64_t kernel;	/* bytes/s that the kernel's readahead reaches */
+	uint64_t throughput; /* bytes/s */
+	uint64_t kernel;     /* bytes/s that the kernel's readahead reaches */
 	bool measured;
 };
 void policy_model(struct policy_model *model, const struct device *device);

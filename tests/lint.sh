@@ -70,3 +70,12 @@ lint_sizes() {
 		/^\}/ { start = 0 }
 		END { exit bad }'
 }
+
+# As .clang-format says.  Releases differ in what they make of it: Debian 12's is the one that counts.
+lint_format() {
+	if [[ $(clang-format --version) != *" version 14."* ]]; then
+		echo "$(clang-format --version): not 14"
+		return 77
+	fi
+	git ls-files -z '*.[ch]' | xargs -0 clang-format --dry-run -Werror
+}

@@ -18,8 +18,8 @@
 /* To change identity; of no weight in any filesystem. */
 #define CAPS_SWITCH (CAP(SETUID) | CAP(SETGID))
 /* To reach and change any file once the kernel's FUSE has allowed it. */
-#define CAPS_REACH                                                                             \
-	(CAPS_SWITCH | CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) |   \
+#define CAPS_REACH                                                                           \
+	(CAPS_SWITCH | CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | \
 	 CAP(MKNOD) | CAP(LINUX_IMMUTABLE) | CAP(SETFCAP))
 /* SYS_ADMIN: registering backing files, trusted.* xattrs. LEASE: asking who has a file open. */
 #define CAPS_RESTING (CAPS_REACH | CAP(SYS_ADMIN) | CAP(LEASE))
@@ -33,14 +33,14 @@
 
 static int caps_get(struct __user_cap_data_struct data[2])
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
 	return or_errno(syscall(SYS_capget, &header, data));
 }
 
 static int caps_set(struct __user_cap_data_struct data[2])
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
 	return or_errno(syscall(SYS_capset, &header, data));
 }
@@ -64,8 +64,8 @@ int creds_drop_unneeded(void)
 static void set_effective(struct creds *c, uint64_t wanted)
 {
 	struct __user_cap_data_struct data[2] = {
-		{.permitted = (uint32_t)c->permitted},
-		{.permitted = (uint32_t)(c->permitted >> 32)},
+		{ .permitted = (uint32_t)c->permitted },
+		{ .permitted = (uint32_t)(c->permitted >> 32) },
 	};
 
 	wanted &= c->permitted;
@@ -107,7 +107,7 @@ static bool takes_id(uid_t id)
 /* In a container only some ids exist. 0 if nobody's is to be had. */
 static uid_t find_resting_id(void)
 {
-	static const uid_t candidates[] = {CREDS_RESTING_UID, 65533, 60577, 999, 1};
+	static const uid_t candidates[] = { CREDS_RESTING_UID, 65533, 60577, 999, 1 };
 
 	for (unsigned i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++)
 		if (takes_id(candidates[i]))
@@ -126,7 +126,8 @@ static unsigned long ids_in_one_piece(int proc, const char *map)
 		return 0;
 	for (const char *p = text; *p; p++)
 		lines += *p == '\n';
-	return lines == 1 && sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3 ? count : 0;
+	return lines == 1 && sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3 ? count
+											 : 0;
 }
 
 /* A namespace of one single id, as rootless containers may have: nobody else is there to be. */

@@ -34,13 +34,13 @@ enum creds_state {
 struct creds {
 	bool switching; /* root: identities change; otherwise only the umask does */
 	bool unbounded; /* capabilities hold for every owner there is: no user namespace bounds them */
-	bool lingers;   /* creds_leave(): what was done as the caller is done */
-	int proc;       /* O_PATH descriptor of /proc: for a caller's groups */
+	bool lingers; /* creds_leave(): what was done as the caller is done */
+	int proc;     /* O_PATH descriptor of /proc: for a caller's groups */
 	enum creds_state state;
 	uid_t resting; /* CREDS_RESTING_UID, or another where that does not exist */
 	uid_t uid;
 	gid_t gid;
-	bool groups; /* supplementary groups other than none are set */
+	bool groups;		       /* supplementary groups other than none are set */
 	uint64_t permitted, effective; /* capabilities */
 	mode_t mask;
 };

@@ -11,7 +11,7 @@
 struct ctl_hint ctl_hint(const char *word, const char *(*name)(const void *from, unsigned i),
 			 const void *from)
 {
-	struct ctl_hint hint = {""};
+	struct ctl_hint hint = { "" };
 	unsigned best = nearest_limit(strlen(word)) + 1;
 
 	for (unsigned i = 0; name(from, i); i++) {
@@ -64,8 +64,8 @@ static int read_option(const struct ctl_command *c, struct ctl_args *args, char 
 	const char *value = (*word)[length] ? *word + length + 1 : NULL;
 	unsigned i = 0;
 
-	while (c->options[i].name && (strncmp(c->options[i].name, *word, length) != 0 ||
-				      c->options[i].name[length]))
+	while (c->options[i].name &&
+	       (strncmp(c->options[i].name, *word, length) != 0 || c->options[i].name[length]))
 		i++;
 	if (!c->options[i].name)
 		return wrong(c, *word, "no such option",
@@ -85,7 +85,7 @@ static int read_option(const struct ctl_command *c, struct ctl_args *args, char 
 int ctl_run(const struct ctl_command *c, int words, char **word)
 {
 	autofree const char **operand = calloc((size_t)words + 2, sizeof(*operand));
-	struct ctl_args args = {.operand = operand};
+	struct ctl_args args = { .operand = operand };
 	bool options = true;
 	int used, bad = operand ? 0 : CTL_FAILED;
 

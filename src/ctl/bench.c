@@ -20,12 +20,12 @@
 enum { QUICK, HOT, REPORT, JSON, YES };
 
 static const struct ctl_option options[] = {
-	[QUICK] = {"--quick", NULL, "less of it, and three rounds instead of five"},
-	[HOT] = {"--hot", NULL, "only what is in memory; needs no root"},
-	[REPORT] = {"--report", "FILE", "write a page with charts (HTML, all in one file)"},
-	[JSON] = {"--json", NULL, "as JSON"},
-	[YES] = {"--yes", NULL, "don't ask before caches are dropped"},
-	{NULL, NULL, NULL},
+	[QUICK] = { "--quick", NULL, "less of it, and three rounds instead of five" },
+	[HOT] = { "--hot", NULL, "only what is in memory; needs no root" },
+	[REPORT] = { "--report", "FILE", "write a page with charts (HTML, all in one file)" },
+	[JSON] = { "--json", NULL, "as JSON" },
+	[YES] = { "--yes", NULL, "don't ask before caches are dropped" },
+	{ NULL, NULL, NULL },
 };
 
 struct bench {
@@ -117,8 +117,10 @@ static bool agreed(const struct bench *b)
 {
 	char answer[16];
 
-	fprintf(stderr, "This drops what the kernel has cached, of all disks, %u times; other programs are "
-		"slower meanwhile.\nGo on? [y/N] ", 4 * b->rounds + (b->sample.largest_size ? 2 * b->rounds : 0));
+	fprintf(stderr,
+		"This drops what the kernel has cached, of all disks, %u times; other programs are "
+		"slower meanwhile.\nGo on? [y/N] ",
+		4 * b->rounds + (b->sample.largest_size ? 2 * b->rounds : 0));
 	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
 }
 
@@ -159,8 +161,10 @@ static bool mounted_already(const char *dir)
 	}
 	mountinfo_deinit(&info);
 	if (ours)
-		fprintf(stderr, "overdrivectl bench: %s: is mounted by overdrive; name the directory "
-			"that it shows\n", dir);
+		fprintf(stderr,
+			"overdrivectl bench: %s: is mounted by overdrive; name the directory "
+			"that it shows\n",
+			dir);
 	return ours;
 }
 
@@ -187,7 +191,10 @@ static int survey(struct bench *b, const char *dir)
 	b->result.bytes = b->sample.bytes;
 	b->result.stream_bytes = b->sample.largest_size;
 	/* Without cachestat (before Linux 6.5) nobody knows. */
-	b->result.cold_share = fetch_resident(b->native, 0, 0) == -ENOSYS ? -1 : 1 - (double)b->sample.resident_files / (double)b->sample.files;
+	b->result.cold_share =
+		fetch_resident(b->native, 0, 0) == -ENOSYS
+			? -1
+			: 1 - (double)b->sample.resident_files / (double)b->sample.files;
 	return CTL_DONE;
 }
 

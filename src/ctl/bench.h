@@ -27,11 +27,11 @@ struct bench_cell {
 };
 
 struct bench_result {
-	char directory[PATH_MAX];     /* as shown */
+	char directory[PATH_MAX];	    /* as shown */
 	uint64_t files, directories, bytes; /* that were measured */
-	uint64_t stream_bytes;	      /* of the largest file; 0: none worth it */
-	double cold_share;	      /* of the files, when it began; -1: not known */
-	bool cold;		      /* cold was measured */
+	uint64_t stream_bytes;		    /* of the largest file; 0: none worth it */
+	double cold_share;		    /* of the files, when it began; -1: not known */
+	bool cold;			    /* cold was measured */
 	struct bench_cell cell[BENCH_ROWS][BENCH_STATES][BENCH_SIDES];
 };
 

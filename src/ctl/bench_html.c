@@ -55,11 +55,11 @@ static void escaped(FILE *out, const char *text)
 	}
 }
 
-static const char *const state_names[BENCH_STATES] = {"cold", "hot"};
-static const char *const side_names[BENCH_SIDES] = {"native", "mounted"};
+static const char *const state_names[BENCH_STATES] = { "cold", "hot" };
+static const char *const side_names[BENCH_SIDES] = { "native", "mounted" };
 
 /* Bars are 200 of 360 units long, so that the text stays readable on a telephone. */
-#define BAR_LEFT 70
+#define BAR_LEFT   70
 #define BAR_LENGTH 200
 
 static void bar(FILE *out, const struct bench_cell *c, unsigned side, unsigned y, double longest)
@@ -70,7 +70,8 @@ static void bar(FILE *out, const struct bench_cell *c, unsigned side, unsigned y
 	double high = BAR_LEFT + (median + half) / longest * BAR_LENGTH;
 
 	fprintf(out, "<text x=\"0\" y=\"%u\" class=\"soft\">%s</text>\n", y + 14, side_names[side]);
-	fprintf(out, "<rect x=\"%d\" y=\"%u\" width=\"%.1f\" height=\"18\" rx=\"2\" class=\"%s\"/>\n",
+	fprintf(out,
+		"<rect x=\"%d\" y=\"%u\" width=\"%.1f\" height=\"18\" rx=\"2\" class=\"%s\"/>\n",
 		BAR_LEFT, y, to - BAR_LEFT > 1 ? to - BAR_LEFT : 1, side_names[side]);
 	fprintf(out, "<line x1=\"%.1f\" y1=\"%u\" x2=\"%.1f\" y2=\"%u\" class=\"spread\"/>\n", low,
 		y + 9, high, y + 9);
@@ -97,15 +98,15 @@ static void chart(FILE *out, const struct bench_result *r, enum bench_row row)
 		return;
 	fprintf(out, "<h2>%s</h2>\n<p class=\"soft\">%s</p>\n", bench_row_names[row],
 		bench_row_meanings[row]);
-	fprintf(out, "<svg viewBox=\"0 0 360 %u\" role=\"img\" aria-label=\"%s: times\">\n", states * 72,
-		bench_row_names[row]);
+	fprintf(out, "<svg viewBox=\"0 0 360 %u\" role=\"img\" aria-label=\"%s: times\">\n",
+		states * 72, bench_row_names[row]);
 	for (unsigned state = 0; state < BENCH_STATES; state++) {
 		const struct bench_cell *c = r->cell[row][state];
 
 		if (!c->count)
 			continue;
-		fprintf(out, "<text x=\"%d\" y=\"%u\">%s: %.2f × as fast</text>\n", BAR_LEFT, y + 16,
-			state_names[state], bench_gain(r, row, state));
+		fprintf(out, "<text x=\"%d\" y=\"%u\">%s: %.2f × as fast</text>\n", BAR_LEFT,
+			y + 16, state_names[state], bench_gain(r, row, state));
 		bar(out, &c[BENCH_NATIVE], BENCH_NATIVE, y + 22, longest);
 		bar(out, &c[BENCH_MOUNTED], BENCH_MOUNTED, y + 44, longest);
 		y += 72;
@@ -122,7 +123,8 @@ static void break_even(FILE *out, const struct bench_result *r)
 		return;
 	fprintf(out, "<h2>break-even</h2>\n");
 	if (even > 1) {
-		fprintf(out, "<p>Reading the tree through the mount doesn't pay, however cold it is.</p>\n");
+		fprintf(out,
+			"<p>Reading the tree through the mount doesn't pay, however cold it is.</p>\n");
 		return;
 	}
 	fprintf(out, "<p>Pays when more than %.0f&#160;%% of opens are cold", 100 * even);
@@ -131,15 +133,16 @@ static void break_even(FILE *out, const struct bench_result *r)
 		return;
 	}
 	fprintf(out, "; yours: %.0f&#160;%%.</p>\n", 100 * yours);
-	fprintf(out, "<svg viewBox=\"0 0 360 44\" role=\"img\" aria-label=\"break-even\">\n"
-		     "<rect x=\"5\" y=\"8\" width=\"350\" height=\"10\" class=\"track\"/>\n"
-		     "<rect x=\"%.1f\" y=\"8\" width=\"%.1f\" height=\"10\" class=\"mounted\"/>\n"
-		     "<circle cx=\"%.1f\" cy=\"13\" r=\"5\" style=\"fill: var(--text)\"/>\n"
-		     "<text x=\"5\" y=\"38\" class=\"soft\">all hot</text>\n"
-		     "<text x=\"355\" y=\"38\" class=\"soft\" text-anchor=\"end\">all cold</text>\n</svg>\n"
-		     "<p class=\"soft\">Coloured: where the mount pays. Dot: the share of the files that "
-		     "were not in memory when this began.</p>\n", 5 + 350 * even, 350 * (1 - even),
-		5 + 350 * yours);
+	fprintf(out,
+		"<svg viewBox=\"0 0 360 44\" role=\"img\" aria-label=\"break-even\">\n"
+		"<rect x=\"5\" y=\"8\" width=\"350\" height=\"10\" class=\"track\"/>\n"
+		"<rect x=\"%.1f\" y=\"8\" width=\"%.1f\" height=\"10\" class=\"mounted\"/>\n"
+		"<circle cx=\"%.1f\" cy=\"13\" r=\"5\" style=\"fill: var(--text)\"/>\n"
+		"<text x=\"5\" y=\"38\" class=\"soft\">all hot</text>\n"
+		"<text x=\"355\" y=\"38\" class=\"soft\" text-anchor=\"end\">all cold</text>\n</svg>\n"
+		"<p class=\"soft\">Coloured: where the mount pays. Dot: the share of the files that "
+		"were not in memory when this began.</p>\n",
+		5 + 350 * even, 350 * (1 - even), 5 + 350 * yours);
 }
 
 static void table(FILE *out, const struct bench_result *r)
@@ -152,14 +155,16 @@ static void table(FILE *out, const struct bench_result *r)
 
 			if (!c->count)
 				continue;
-			fprintf(out, "<tr><td>%s, %s</td>", bench_row_names[row], state_names[state]);
+			fprintf(out, "<tr><td>%s, %s</td>", bench_row_names[row],
+				state_names[state]);
 			for (unsigned side = 0; side < BENCH_SIDES; side++)
 				fprintf(out, "<td>%.1f ms <span class=\"soft\">±%.1f</span></td>",
 					1e3 * bench_median(&c[side]), 500 * bench_spread(&c[side]));
 			fprintf(out, "<td>%.2f ×</td></tr>\n", bench_gain(r, row, state));
 		}
-	fprintf(out, "</tbody></table></div>\n<p class=\"soft\">Medians of %u rounds in turns; ± and the "
-		     "thin lines: half of what lies between the fastest and the slowest.</p>\n",
+	fprintf(out,
+		"</tbody></table></div>\n<p class=\"soft\">Medians of %u rounds in turns; ± and the "
+		"thin lines: half of what lies between the fastest and the slowest.</p>\n",
 		r->cell[BENCH_TREE][BENCH_HOT][BENCH_NATIVE].count);
 }
 
@@ -172,9 +177,10 @@ int bench_write_html(const struct bench_result *r, const char *path)
 		return -errno;
 	fprintf(out, "%s<h1>%s", head, "");
 	escaped(out, r->directory);
-	fprintf(out, "</h1>\n<p class=\"soft\">%" PRIu64 " files in %" PRIu64 " directories, %s, "
-		     "natively and mounted by overdrive</p>\n", r->files, r->directories,
-		policy_bytes(r->bytes).text);
+	fprintf(out,
+		"</h1>\n<p class=\"soft\">%" PRIu64 " files in %" PRIu64 " directories, %s, "
+		"natively and mounted by overdrive</p>\n",
+		r->files, r->directories, policy_bytes(r->bytes).text);
 	fprintf(out, "<p class=\"verdict%s\">", v.mount ? "" : " no");
 	escaped(out, v.text);
 	fprintf(out, ".</p>\n");

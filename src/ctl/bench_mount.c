@@ -17,7 +17,7 @@
 
 static void pause_tenth(void)
 {
-	static const struct timespec tenth = {.tv_nsec = 100000000};
+	static const struct timespec tenth = { .tv_nsec = 100000000 };
 
 	nanosleep(&tenth, NULL);
 }
@@ -53,7 +53,7 @@ static bool lies_below(const char *path, const char *dir)
 /* A new directory that is not below dir: nothing is ever written there. */
 static int make_point(struct bench_mount *m, const char *dir)
 {
-	static const char *const places[] = {"/run", "/tmp", "/dev/shm", "/var/tmp"};
+	static const char *const places[] = { "/run", "/tmp", "/dev/shm", "/var/tmp" };
 
 	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		autofree char *real = realpath(places[i], NULL);

@@ -7,8 +7,8 @@
 #include "ctl/json.h"
 #include "policy.h"
 
-static const char *const state_names[BENCH_STATES] = {"cold", "hot"};
-static const char *const side_names[BENCH_SIDES] = {"native", "mounted"};
+static const char *const state_names[BENCH_STATES] = { "cold", "hot" };
+static const char *const side_names[BENCH_SIDES] = { "native", "mounted" };
 
 static void print_row(const struct bench_result *r, enum bench_row row, enum bench_state state)
 {
@@ -88,8 +88,8 @@ void bench_print_json(const struct bench_result *r)
 	printf("{\"directory\":");
 	json_text(r->directory);
 	printf(",\"files\":%" PRIu64 ",\"directories\":%" PRIu64 ",\"bytes\":%" PRIu64
-	       ",\"stream_bytes\":%" PRIu64 ",\"rows\":{", r->files, r->directories, r->bytes,
-	       r->stream_bytes);
+	       ",\"stream_bytes\":%" PRIu64 ",\"rows\":{",
+	       r->files, r->directories, r->bytes, r->stream_bytes);
 	for (unsigned row = 0; row < (r->stream_bytes ? BENCH_ROWS : BENCH_STREAM); row++) {
 		printf("%s", row ? "," : "");
 		json_row(r, row);

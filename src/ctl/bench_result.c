@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const bench_row_names[BENCH_ROWS] = {"list", "tree", "stream"};
+const char *const bench_row_names[BENCH_ROWS] = { "list", "tree", "stream" };
 const char *const bench_row_meanings[BENCH_ROWS] = {
 	"all names and attributes (find -size)",
 	"all files read (tar, grep -r)",
@@ -72,31 +72,36 @@ double bench_break_even(const struct bench_result *r)
 
 struct bench_verdict bench_verdict(const struct bench_result *r)
 {
-	struct bench_verdict v = {false, ""};
+	struct bench_verdict v = { false, "" };
 	double tree = bench_gain(r, BENCH_TREE, BENCH_COLD);
 	double stream = bench_gain(r, BENCH_STREAM, BENCH_COLD);
 	double best = tree > stream ? tree : stream, even = bench_break_even(r);
 
 	if (!r->cold) {
-		snprintf(v.text, sizeof(v.text), "no verdict: what a mount gains, it gains cold, and "
-						 "only hot was measured");
+		snprintf(v.text, sizeof(v.text),
+			 "no verdict: what a mount gains, it gains cold, and "
+			 "only hot was measured");
 	} else if (best < MATTERS) {
 		snprintf(v.text, sizeof(v.text),
 			 "gains nothing here, because cold reads are %s without it: this disk "
-			 "answers soon enough", best < LEVEL ? "faster" : "as fast");
+			 "answers soon enough",
+			 best < LEVEL ? "faster" : "as fast");
 	} else if (stream >= MATTERS && tree < MATTERS) {
 		v.mount = true;
 		snprintf(v.text, sizeof(v.text),
 			 "mount this for its large files: read cold %.1f times as fast; small ones "
-			 "gain nothing", stream);
+			 "gain nothing",
+			 stream);
 	} else if (r->cold_share >= 0 && r->cold_share <= even) {
-		snprintf(v.text, sizeof(v.text),
-			 "gains nothing here, because too much is in memory already: it pays when more "
-			 "than %.0f %% of opens are cold; yours: %.0f %%", 100 * even,
-			 100 * r->cold_share);
+		snprintf(
+			v.text, sizeof(v.text),
+			"gains nothing here, because too much is in memory already: it pays when more "
+			"than %.0f %% of opens are cold; yours: %.0f %%",
+			100 * even, 100 * r->cold_share);
 	} else {
 		v.mount = true;
-		snprintf(v.text, sizeof(v.text), "mount this: cold work is %.1f times as fast", best);
+		snprintf(v.text, sizeof(v.text), "mount this: cold work is %.1f times as fast",
+			 best);
 	}
 	return v;
 }

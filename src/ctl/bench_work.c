@@ -11,10 +11,10 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define MAX_DEPTH 64
-#define PIECE (128u << 10) /* what cp, tar and cat ask for at a time */
+#define MAX_DEPTH    64
+#define PIECE	     (128u << 10) /* what cp, tar and cat ask for at a time */
 #define STREAM_LEAST (8ull << 20)
-#define STREAM_MOST (1ull << 30)
+#define STREAM_MOST  (1ull << 30)
 
 struct walk {
 	const struct bench_sample *limits;
@@ -72,8 +72,8 @@ static void survey_file(struct walk *w, int dir, const char *name, const char *p
 {
 	struct bench_sample *s = w->survey;
 	autoclose int fd = open_file(dir, name, O_NOATIME);
-	int64_t resident = fd < 0 || !st->st_size ? -1
-						  : fetch_resident(fd, 0, (uint64_t)st->st_size);
+	int64_t resident =
+		fd < 0 || !st->st_size ? -1 : fetch_resident(fd, 0, (uint64_t)st->st_size);
 
 	if (resident > 0 && resident * 2 >= st->st_size)
 		s->resident_files++;
@@ -156,7 +156,7 @@ static int walk_from(struct walk *w, int root)
 
 int bench_survey(struct bench_sample *s, int root)
 {
-	struct walk w = {.limits = s, .survey = s};
+	struct walk w = { .limits = s, .survey = s };
 	int err = walk_from(&w, root);
 
 	s->files = w.files;
@@ -174,7 +174,7 @@ int bench_survey(struct bench_sample *s, int root)
 int bench_work(const struct bench_sample *s, int root, enum bench_row row, double *seconds)
 {
 	autofree char *buffer = malloc(PIECE);
-	struct walk w = {.limits = s, .read = row == BENCH_TREE, .buffer = buffer};
+	struct walk w = { .limits = s, .read = row == BENCH_TREE, .buffer = buffer };
 	uint64_t start = clock_ns();
 	int err;
 

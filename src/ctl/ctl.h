@@ -17,7 +17,7 @@ enum ctl_exit {
 };
 
 #define CTL_OPTIONS 16
-#define CTL_MANY     UINT_MAX /* as many operands as there are words */
+#define CTL_MANY    UINT_MAX /* as many operands as there are words */
 
 struct ctl_option {
 	const char *name;     /* "--json" */
@@ -27,14 +27,14 @@ struct ctl_option {
 
 struct ctl_args {
 	const char *option[CTL_OPTIONS]; /* by the place in the command's table; NULL: not given */
-	const char **operand; /* those that are missing are NULL */
+	const char **operand;		 /* those that are missing are NULL */
 	unsigned operands;
 };
 
 struct ctl_command {
 	const char *name;
-	const char *help;		  /* one line, begins with a small letter */
-	const char *operands;		  /* as usage shows them, "[MOUNT]" */
+	const char *help;     /* one line, begins with a small letter */
+	const char *operands; /* as usage shows them, "[MOUNT]" */
 	unsigned min_operands, max_operands;
 	const struct ctl_option *options; /* ends with a NULL name; --help is understood by all */
 	const char *more;		  /* the rest of --help, or NULL */

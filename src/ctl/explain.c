@@ -25,8 +25,10 @@ static int ask(const char *path, struct stats_explain *answer)
 	}
 	if (ioctl(fd, OVERDRIVE_IOC_EXPLAIN, answer) == 0 && answer->version == EXPLAIN_VERSION)
 		return CTL_DONE;
-	fprintf(stderr, "overdrivectl: %s: not a file or directory of an overdrive mount (or of one "
-		"of another version)\n", path);
+	fprintf(stderr,
+		"overdrivectl: %s: not a file or directory of an overdrive mount (or of one "
+		"of another version)\n",
+		path);
 	return CTL_FAILED;
 }
 
@@ -72,8 +74,8 @@ static int explain(const struct ctl_args *args)
 }
 
 static const struct ctl_option options[] = {
-	[JSON] = {"--json", NULL, "as JSON: an object with a string for each line"},
-	{NULL, NULL, NULL},
+	[JSON] = { "--json", NULL, "as JSON: an object with a string for each line" },
+	{ NULL, NULL, NULL },
 };
 
 const struct ctl_command ctl_explain = {

@@ -7,14 +7,8 @@
 #include "util/stdio.h"
 
 static const struct ctl_command *const commands[] = {
-	&ctl_bench,
-	&ctl_detach,
-	&ctl_explain,
-	&ctl_options,
-	&ctl_probe,
-	&ctl_stats,
-	&ctl_top,
-	&ctl_warm,
+	&ctl_bench, &ctl_detach, &ctl_explain, &ctl_options,
+	&ctl_probe, &ctl_stats,	 &ctl_top,     &ctl_warm,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -25,10 +19,11 @@ static void usage(FILE *to)
 	for (unsigned i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %-8s %-12s %s\n", commands[i]->name, commands[i]->operands,
 			commands[i]->help);
-	fprintf(to, "\nOptions:\n"
-		    "  -h, --help            show this help; overdrivectl COMMAND --help: a command's\n"
-		    "  -V, --version         show the version\n"
-		    "\nExit status: 0 done, 1 wrong usage, 2 it could not be done, 130 interrupted.\n");
+	fprintf(to,
+		"\nOptions:\n"
+		"  -h, --help            show this help; overdrivectl COMMAND --help: a command's\n"
+		"  -V, --version         show the version\n"
+		"\nExit status: 0 done, 1 wrong usage, 2 it could not be done, 130 interrupted.\n");
 }
 
 static const char *command_name(const void *from, unsigned i)

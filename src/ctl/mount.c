@@ -20,7 +20,7 @@ static int fail(const char *path, const char *why)
 }
 
 static const struct ctl_option no_options[] = {
-	{NULL, NULL, NULL},
+	{ NULL, NULL, NULL },
 };
 
 static int options(const struct ctl_args *args)

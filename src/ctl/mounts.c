@@ -25,17 +25,17 @@ static char *cleaned(const char *text)
 static int add(struct ctl_mounts *m, const char *path, const char *source)
 {
 	struct ctl_mount *grown = realloc(m->mount, (m->count + 1) * sizeof(*grown));
-	struct ctl_mount *new;
+	struct ctl_mount *added;
 
 	if (!grown)
 		return -ENOMEM;
 	m->mount = grown;
-	new = &grown[m->count++];
-	memset(new, 0, sizeof(*new));
-	new->path = strdup(path);
-	new->shown = cleaned(path);
-	new->source = cleaned(source);
-	return new->path && new->shown && new->source ? 0 : -ENOMEM;
+	added = &grown[m->count++];
+	memset(added, 0, sizeof(*added));
+	added->path = strdup(path);
+	added->shown = cleaned(path);
+	added->source = cleaned(source);
+	return added->path && added->shown && added->source ? 0 : -ENOMEM;
 }
 
 /* Whether what one sees at the mount's path is this mount. Asks no filesystem. */
@@ -65,7 +65,7 @@ int mounts_init(struct ctl_mounts *m, const char *path)
 	autofree char *real = path ? realpath(path, NULL) : NULL;
 	int err = mountinfo_init(&info, AT_FDCWD, "/" PROBE_MOUNTINFO);
 
-	*m = (struct ctl_mounts){0};
+	*m = (struct ctl_mounts){ 0 };
 	if (path) {
 		const struct mount_entry *e = real ? mountinfo_by_path(&info, real) : NULL;
 
@@ -85,7 +85,7 @@ void mounts_deinit(struct ctl_mounts *m)
 		free(m->mount[i].source);
 	}
 	free(m->mount);
-	*m = (struct ctl_mounts){0};
+	*m = (struct ctl_mounts){ 0 };
 }
 
 static void say(const struct ctl_mount *m, const char *what)
@@ -110,9 +110,10 @@ static int refused(const struct ctl_mount *m, int fd, int err)
 			 whose.release, whose.version, OVERDRIVE_VERSION, STATS_VERSION);
 		say(m, text);
 	} else {
-		snprintf(text, sizeof(text),
-			 "not the root directory of an overdrive mount (or of a much older one): %s",
-			 strerror(-err));
+		snprintf(
+			text, sizeof(text),
+			"not the root directory of an overdrive mount (or of a much older one): %s",
+			strerror(-err));
 		say(m, text);
 	}
 	return err;

@@ -9,7 +9,7 @@
 struct ctl_mount {
 	char *path;
 	char *shown, *source; /* for people: without control characters */
-	bool answered; /* stats is valid */
+	bool answered;	      /* stats is valid */
 	struct stats_snapshot stats;
 };
 

@@ -36,8 +36,8 @@ static void say_choice(struct probe_report *r)
 
 static void choose(struct probe_report *r)
 {
-	struct policy_options options = {.backend = POLICY_AUTO};
-	struct policy_file file = {.size = EXAMPLE_SIZE, .resident = 0, .flags = O_RDONLY};
+	struct policy_options options = { .backend = POLICY_AUTO };
+	struct policy_file file = { .size = EXAMPLE_SIZE, .resident = 0, .flags = O_RDONLY };
 
 	policy_model(&r->model, r->device);
 	policy_choose(&r->choice, r->device, r->host, &options, &file);
@@ -74,9 +74,9 @@ static int run(const char *dir, bool json, const struct device_options *how)
 	autoclose int fd = open_dir(dir);
 	autofree struct device *device = calloc(1, sizeof(*device));
 	autofree char *name = strdup(dir);
-	struct probe_root root = {.fd = root_fd, .mountinfo = PROBE_MOUNTINFO};
+	struct probe_root root = { .fd = root_fd, .mountinfo = PROBE_MOUNTINFO };
 	struct host host;
-	struct probe_report report = {.dir = name, .device = device, .host = &host};
+	struct probe_report report = { .dir = name, .device = device, .host = &host };
 	int err = fd < 0 ? fd : !device || !name ? -ENOMEM : 0;
 
 	if (!err)
@@ -99,9 +99,10 @@ static int run(const char *dir, bool json, const struct device_options *how)
 enum { JSON, NO_CALIBRATE };
 
 static const struct ctl_option options[] = {
-	[JSON] = {"--json", NULL, "as JSON"},
-	[NO_CALIBRATE] = {"--no-calibrate", NULL, "don't measure (the disk: 150 ms and 16 MiB at most)"},
-	{NULL, NULL, NULL},
+	[JSON] = { "--json", NULL, "as JSON" },
+	[NO_CALIBRATE] = { "--no-calibrate", NULL,
+			   "don't measure (the disk: 150 ms and 16 MiB at most)" },
+	{ NULL, NULL, NULL },
 };
 
 static int probe(const struct ctl_args *args)

@@ -8,7 +8,7 @@
 #include "probe/wakeup.h"
 
 struct probe_report {
-	const char *dir;		/* as asked for */
+	const char *dir; /* as asked for */
 	const struct device *device;
 	const struct host *host;
 	struct wakeup wakeup;

@@ -124,8 +124,9 @@ static void print_verdict(const char *name, const struct policy_verdict *v)
 	printf("\"%s\":{", name);
 	string("backend", policy_backend_name(v->backend));
 	printf(",\"fuse_cache\":%s,\"warm_beneath\":%s,\"window\":%" PRIu64 ",\"depth\":%u,"
-	       "\"buffer\":%u,", v->fuse_cache ? "true" : "false",
-	       v->warm_beneath ? "true" : "false", v->window, v->depth, v->buffer);
+	       "\"buffer\":%u,",
+	       v->fuse_cache ? "true" : "false", v->warm_beneath ? "true" : "false", v->window,
+	       v->depth, v->buffer);
 	string("reason", v->reason);
 	printf("},");
 }
@@ -138,9 +139,9 @@ static void print_wakeup(const struct probe_report *r)
 	number("plain_ns", w->plain_ns, w->plain_ns);
 	putchar(',');
 	number("held_ns", w->held_ns, w->held_ns);
-	printf(",\"virtual\":%s,", w->machine == WAKEUP_VIRTUAL      ? "true"
+	printf(",\"virtual\":%s,", w->machine == WAKEUP_VIRTUAL	     ? "true"
 				   : w->machine == WAKEUP_BARE_METAL ? "false"
-								      : "null");
+								     : "null");
 	string("advice", r->wake);
 	printf("},");
 }

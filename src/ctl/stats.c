@@ -11,9 +11,9 @@
 enum { JSON, PROMETHEUS };
 
 static const struct ctl_option options[] = {
-	[JSON] = {"--json", NULL, "as JSON: an object; without MOUNT, an array of them"},
-	[PROMETHEUS] = {"--prometheus", NULL, "in Prometheus' text format"},
-	{NULL, NULL, NULL},
+	[JSON] = { "--json", NULL, "as JSON: an object; without MOUNT, an array of them" },
+	[PROMETHEUS] = { "--prometheus", NULL, "in Prometheus' text format" },
+	{ NULL, NULL, NULL },
 };
 
 static void print_array(const struct ctl_mounts *m)

@@ -23,8 +23,8 @@ static void begin(const struct ctl_mount *m, const char *name)
 	putchar('"');
 }
 
-#define EACH(m, all)                                                                               \
-	for (const struct ctl_mount *m = (all)->mount; m < (all)->mount + (all)->count; m++)       \
+#define EACH(m, all)                                                                         \
+	for (const struct ctl_mount *m = (all)->mount; m < (all)->mount + (all)->count; m++) \
 		if (m->answered)
 
 static void print_counter(const struct ctl_mounts *all, const struct stats_group *g, unsigned i)
@@ -48,7 +48,8 @@ static void print_counter(const struct ctl_mounts *all, const struct stats_group
 	}
 	snprintf(full, sizeof(full), "%.*s%s", (int)length, name, suffix);
 	head(full, g->unit == STATS_UNIT_GAUGE ? "gauge" : "counter", g->counter[i].meaning);
-	EACH(m, all) {
+	EACH(m, all)
+	{
 		uint64_t value = stats_value(&m->stats, g, i);
 
 		begin(m, full);
@@ -65,8 +66,10 @@ static void print_op(const struct ctl_mount *m, unsigned i)
 	const struct {
 		const char *quantile;
 		uint32_t ns;
-	} rows[] = {{"0.5", op->p50_ns}, {"0.9", op->p90_ns}, {"0.99", op->p99_ns},
-		    {"1", op->max_ns}};
+	} rows[] = { { "0.5", op->p50_ns },
+		     { "0.9", op->p90_ns },
+		     { "0.99", op->p99_ns },
+		     { "1", op->max_ns } };
 
 	for (unsigned r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
 		begin(m, "request_seconds");
@@ -83,33 +86,34 @@ static void print_requests(const struct ctl_mounts *all)
 {
 	head("request_seconds", "summary", "requests from the kernel: how long the daemon took");
 	EACH(m, all)
-		for (unsigned i = 0; i < STATS_OPS; i++)
-			if (m->stats.op[i].count)
-				print_op(m, i);
+	for (unsigned i = 0; i < STATS_OPS; i++)
+		if (m->stats.op[i].count)
+			print_op(m, i);
 	head("request_errors_total", "counter", "of those, answered by an error");
 	EACH(m, all)
-		for (unsigned i = 0; i < STATS_OPS; i++)
-			if (m->stats.op[i].count) {
-				begin(m, "request_errors_total");
-				printf(",op=\"%s\"} %" PRIu64 "\n", opname(i), m->stats.op[i].failed);
-			}
+	for (unsigned i = 0; i < STATS_OPS; i++)
+		if (m->stats.op[i].count) {
+			begin(m, "request_errors_total");
+			printf(",op=\"%s\"} %" PRIu64 "\n", opname(i), m->stats.op[i].failed);
+		}
 	head("errors_total", "counter", "requests answered by an error, by its name");
 	EACH(m, all)
-		for (int i = 0; i < STATS_ERRNOS; i++)
-			if (m->stats.errors[i]) {
-				const char *name = strerrorname_np(i);
+	for (int i = 0; i < STATS_ERRNOS; i++)
+		if (m->stats.errors[i]) {
+			const char *name = strerrorname_np(i);
 
-				begin(m, "errors_total");
-				printf(",errno=\"%s\"} %" PRIu64 "\n", i && name ? name : "other",
-				       m->stats.errors[i]);
-			}
+			begin(m, "errors_total");
+			printf(",errno=\"%s\"} %" PRIu64 "\n", i && name ? name : "other",
+			       m->stats.errors[i]);
+		}
 }
 
 /* One bucket for each power of two is enough here. */
 static void print_latency(const struct ctl_mounts *all)
 {
 	head("latency_of_requests_seconds", "histogram", "requests that a program waits for");
-	EACH(m, all) {
+	EACH(m, all)
+	{
 		const struct stats_snapshot *s = &m->stats;
 		uint64_t count = 0, ns = 0;
 
@@ -118,7 +122,8 @@ static void print_latency(const struct ctl_mounts *all)
 			if (i % 4 != 3)
 				continue;
 			begin(m, "latency_of_requests_seconds_bucket");
-			printf(",le=\"%.9g\"} %" PRIu64 "\n", (double)stats_bucket_edge(i) / 1e9, count);
+			printf(",le=\"%.9g\"} %" PRIu64 "\n", (double)stats_bucket_edge(i) / 1e9,
+			       count);
 		}
 		for (unsigned i = 0; i < STATS_OPS; i++)
 			ns += stats_is_waited_for(i) ? s->op[i].total_ns : 0;
@@ -134,12 +139,14 @@ static void print_latency(const struct ctl_mounts *all)
 static void print_estimates(const struct ctl_mounts *all)
 {
 	head("uptime_seconds", "gauge", "since the mount was made");
-	EACH(m, all) {
+	EACH(m, all)
+	{
 		begin(m, "uptime_seconds");
 		printf("} %.3f\n", (double)m->stats.uptime_ns / 1e9);
 	}
 	head("not_waited_seconds", "gauge", "about how long programs did not wait for the disk");
-	EACH(m, all) {
+	EACH(m, all)
+	{
 		double ns = stats_not_waited(&m->stats);
 
 		begin(m, "not_waited_seconds");

@@ -17,7 +17,8 @@ static void print_requests(const struct stats_snapshot *s)
 
 		/* The µ takes two bytes of the field's width in some, so the unit is fixed. */
 		if (op->count)
-			printf("%-20s %12" PRIu64 " %8" PRIu64 " %7.1f us %7.1f us %7.1f us %7.1f us\n",
+			printf("%-20s %12" PRIu64 " %8" PRIu64
+			       " %7.1f us %7.1f us %7.1f us %7.1f us\n",
 			       opname(i), op->count, op->failed, op->p50_ns / 1e3, op->p90_ns / 1e3,
 			       op->p99_ns / 1e3, op->max_ns / 1e3);
 	}
@@ -39,7 +40,8 @@ static void print_group(const struct stats_snapshot *s, const struct stats_group
 			snprintf(text, sizeof(text), "%.3f s", (double)value / 1e9);
 		else
 			snprintf(text, sizeof(text), "%" PRIu64, value);
-		printf("%s%-20s %12s  %s\n", before, g->counter[i].name, text, g->counter[i].meaning);
+		printf("%s%-20s %12s  %s\n", before, g->counter[i].name, text,
+		       g->counter[i].meaning);
 		before = "";
 	}
 }

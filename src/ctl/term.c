@@ -157,8 +157,8 @@ static enum term_event take_signal(struct term *t)
 enum term_event term_wait(struct term *t, int milliseconds, char *key)
 {
 	struct pollfd fds[] = {
-		{.fd = t->signals, .events = POLLIN},
-		{.fd = STDIN_FILENO, .events = POLLIN},
+		{ .fd = t->signals, .events = POLLIN },
+		{ .fd = STDIN_FILENO, .events = POLLIN },
 	};
 
 	if (poll(fds, 2, milliseconds) <= 0)

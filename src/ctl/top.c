@@ -17,9 +17,10 @@
 enum { ONCE, INTERVAL };
 
 static const struct ctl_option options[] = {
-	[ONCE] = {"--once", NULL, "one frame of plain text after one interval; needs no terminal"},
-	[INTERVAL] = {"--interval", "SECONDS", "from frame to frame, 0.1 to 60 (1)"},
-	{NULL, NULL, NULL},
+	[ONCE] = { "--once", NULL,
+		   "one frame of plain text after one interval; needs no terminal" },
+	[INTERVAL] = { "--interval", "SECONDS", "from frame to frame, 0.1 to 60 (1)" },
+	{ NULL, NULL, NULL },
 };
 
 struct top {

@@ -36,7 +36,7 @@ static void line(struct frame *f, enum style style, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 static void line(struct frame *f, enum style style, const char *format, ...)
 {
-	static const char *const begin[] = {"", "\033[1m", "\033[7m"};
+	static const char *const begin[] = { "", "\033[1m", "\033[7m" };
 	bool styled = style != PLAIN && f->v->colour;
 	char text[1024];
 	va_list ap;
@@ -47,8 +47,8 @@ static void line(struct frame *f, enum style style, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	fprintf(f->out, "%s%.*s%s\n", styled ? begin[style] : "", fitting(text, f->v->columns), text,
-		styled ? "\033[0m" : "");
+	fprintf(f->out, "%s%.*s%s\n", styled ? begin[style] : "", fitting(text, f->v->columns),
+		text, styled ? "\033[0m" : "");
 }
 
 static double rate(const struct frame *f, uint64_t before, uint64_t now)
@@ -72,7 +72,8 @@ static void latency_between(const struct stats_snapshot *before, const struct st
 {
 	for (unsigned i = 0; i < STATS_BUCKETS; i++)
 		histogram[i] = now->latency[i] > before->latency[i]
-				       ? now->latency[i] - before->latency[i] : 0;
+				       ? now->latency[i] - before->latency[i]
+				       : 0;
 }
 
 void top_remember(struct top_history *h, const struct stats_snapshot *before,
@@ -108,8 +109,8 @@ static void requests(struct frame *f)
 /* Heights grow with the logarithm: a step is a doubling, from 2 us on. */
 static void sparkline(struct frame *f)
 {
-	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-	static const char *const ascii[] = {".", ":", "-", "=", "+", "*", "#", "@"};
+	static const char *const blocks[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+	static const char *const ascii[] = { ".", ":", "-", "=", "+", "*", "#", "@" };
 	const struct top_history *h = f->v->history;
 	char text[4 * TOP_HISTORY + 1] = "";
 	uint64_t largest = 0;
@@ -133,8 +134,9 @@ static void ways(struct frame *f)
 	line(f, BOLD, "%-22s %10s %14s %14s", "way of the data", "opens/s", "read", "written");
 	line(f, PLAIN, "%-22s %10.0f %14s %14s", "kernel (passthrough)",
 	     event_rate(f, STATS_OPEN_KERNEL), "not seen", "not seen");
-	line(f, PLAIN, "%-22s %10.0f %14s %14s", "FUSE's page cache", event_rate(f, STATS_OPEN_CACHED),
-	     byte_rate(f, STATS_READ_CACHED).text, byte_rate(f, STATS_WRITE_CACHED).text);
+	line(f, PLAIN, "%-22s %10.0f %14s %14s", "FUSE's page cache",
+	     event_rate(f, STATS_OPEN_CACHED), byte_rate(f, STATS_READ_CACHED).text,
+	     byte_rate(f, STATS_WRITE_CACHED).text);
 	line(f, PLAIN, "%-22s %10.0f %14s %14s", "io_uring, Direct IO",
 	     event_rate(f, STATS_OPEN_DIRECT), byte_rate(f, STATS_READ_RING).text,
 	     byte_rate(f, STATS_WRITE_RING).text);
@@ -153,17 +155,17 @@ static void ahead(struct frame *f)
 	if (hits >= 0)
 		snprintf(text, sizeof(text), "%.0f %%", 100 * hits);
 	line(f, BOLD, "ahead of programs");
-	line(f, PLAIN, "within files %s   in trees %s   hit rate %s", byte_rate(f, STATS_FETCHED).text,
-	     byte_rate(f, STATS_TREE_FETCHED).text, text);
-	line(f, PLAIN, "used %" PRIu64 "   late %" PRIu64 "   wasted %" PRIu64
-	     "   not waited, about %.1f s", g.used, g.late, g.wasted,
-	     not_waited > 0 ? not_waited / 1e9 : 0);
+	line(f, PLAIN, "within files %s   in trees %s   hit rate %s",
+	     byte_rate(f, STATS_FETCHED).text, byte_rate(f, STATS_TREE_FETCHED).text, text);
+	line(f, PLAIN,
+	     "used %" PRIu64 "   late %" PRIu64 "   wasted %" PRIu64 "   not waited, about %.1f s",
+	     g.used, g.late, g.wasted, not_waited > 0 ? not_waited / 1e9 : 0);
 }
 
 /* The most frequent of this interval, then of all time. */
 static void table(struct frame *f)
 {
-	bool shown[STATS_OPS] = {false};
+	bool shown[STATS_OPS] = { false };
 	unsigned last = f->v->rows - (f->v->live ? 1 : 0);
 
 	line(f, BOLD, "%-20s %10s %14s %14s", "request", "per s", "mean", "in all");
@@ -187,7 +189,8 @@ static void table(struct frame *f)
 		line(f, PLAIN, "%-20s %10.0f %11.1f us %14" PRIu64, opname((unsigned)best),
 		     rate(f, before->count, now->count),
 		     now->count > before->count ? (double)(now->total_ns - before->total_ns) / 1e3 /
-							  (double)(now->count - before->count) : 0,
+							  (double)(now->count - before->count)
+						: 0,
 		     now->count);
 	}
 }
@@ -197,12 +200,13 @@ char *top_frame(const struct top_view *v)
 	uint64_t ns = v->now->uptime_ns - v->before->uptime_ns;
 	char *text = NULL;
 	size_t size = 0;
-	struct frame f = {.v = v, .out = open_memstream(&text, &size)};
+	struct frame f = { .v = v, .out = open_memstream(&text, &size) };
 
 	if (!f.out)
 		return NULL;
 	f.seconds = ns ? (double)ns / 1e9 : 1;
-	line(&f, REVERSE, "overdrive  %s, of %s   up %.0f s   nodes %" PRIu64 "   descriptors %" PRIu64,
+	line(&f, REVERSE,
+	     "overdrive  %s, of %s   up %.0f s   nodes %" PRIu64 "   descriptors %" PRIu64,
 	     v->mount, v->source, (double)v->now->uptime_ns / 1e9, v->now->gauges[STATS_NODES],
 	     v->now->gauges[STATS_FDS]);
 	requests(&f);

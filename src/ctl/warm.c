@@ -84,9 +84,10 @@ static bool read_names(struct feeder *f)
 		filled -= (size_t)(from - buffer);
 		memmove(buffer, from, filled);
 		if (filled == sizeof(buffer)) {
-			fprintf(stderr, "overdrivectl warm: stdin: %s (are the names separated "
-					"by %s?)\n", strerror(ENAMETOOLONG),
-				f->end ? "newlines" : "NULs");
+			fprintf(stderr,
+				"overdrivectl warm: stdin: %s (are the names separated "
+				"by %s?)\n",
+				strerror(ENAMETOOLONG), f->end ? "newlines" : "NULs");
 			atomic_fetch_add(&f->job->counts.errors, 1);
 			return false;
 		}
@@ -113,8 +114,8 @@ static void *feed(void *argument)
 
 static uint64_t rate(const struct warm_job *job, uint64_t elapsed)
 {
-	return elapsed ? (uint64_t)((double)atomic_load(&job->counts.bytes) * 1e9 /
-				    (double)elapsed) : 0;
+	return elapsed ? (uint64_t)((double)atomic_load(&job->counts.bytes) * 1e9 / (double)elapsed)
+		       : 0;
 }
 
 static void show_progress(const struct warm_job *job, uint64_t elapsed)
@@ -139,10 +140,9 @@ static void print_json(const struct warm_job *job, uint64_t elapsed, bool interr
 	       "\"memory\":%llu,\"memory_reached\":%s,\"interrupted\":%s}\n",
 	       (unsigned long long)c->files, (unsigned long long)c->dirs,
 	       (unsigned long long)c->bytes, (unsigned long long)c->cached,
-	       (unsigned long long)c->skipped, (unsigned long long)c->errors,
-	       (double)elapsed / 1e9, (unsigned long long)rate(job, elapsed),
-	       (unsigned long long)job->memory, job->memory_reached ? "true" : "false",
-	       interrupted ? "true" : "false");
+	       (unsigned long long)c->skipped, (unsigned long long)c->errors, (double)elapsed / 1e9,
+	       (unsigned long long)rate(job, elapsed), (unsigned long long)job->memory,
+	       job->memory_reached ? "true" : "false", interrupted ? "true" : "false");
 }
 
 static void print_text(const struct warm_job *job, uint64_t elapsed, bool interrupted)
@@ -204,8 +204,10 @@ static bool read_limits(const struct ctl_args *args, struct warm_job *job, unsig
 	if (args->option[OPT_MEMORY]) {
 		if (read_size(args->option[OPT_MEMORY], &job->memory))
 			return true;
-		fprintf(stderr, "overdrivectl warm: --memory %s: a number of bytes is expected, "
-				"as 512M or 2G\n", args->option[OPT_MEMORY]);
+		fprintf(stderr,
+			"overdrivectl warm: --memory %s: a number of bytes is expected, "
+			"as 512M or 2G\n",
+			args->option[OPT_MEMORY]);
 		return false;
 	}
 	autoclose int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -318,13 +320,15 @@ const struct ctl_command ctl_warm = {
 	.operands = "DIR…|FILE…|-",
 	.min_operands = 1,
 	.max_operands = CTL_MANY,
-	.options = (const struct ctl_option[]){
-		[OPT_NUL] = { "-0", NULL, "the names on stdin end in a NUL, not in a newline" },
-		[OPT_MEMORY] = { "--memory", "SIZE",
-				 "fetch at most this much (512M, 2G); default: 3/4 of what is free" },
-		[OPT_DEPTH] = { "--depth", "N", "so many reads at once; default 32" },
-		[OPT_JSON] = { "--json", NULL, "the summary as JSON" },
-		{ NULL, NULL, NULL } },
+	.options =
+		(const struct ctl_option[]){
+			[OPT_NUL] = { "-0", NULL,
+				      "the names on stdin end in a NUL, not in a newline" },
+			[OPT_MEMORY] = { "--memory", "SIZE",
+					 "fetch at most this much (512M, 2G); default: 3/4 of what is free" },
+			[OPT_DEPTH] = { "--depth", "N", "so many reads at once; default 32" },
+			[OPT_JSON] = { "--json", NULL, "the summary as JSON" },
+			{ NULL, NULL, NULL } },
 	.more = "Fetches files and whole trees in the order given; \"-\": those named on stdin.\n"
 		"DIR may be an overdrive mount or any directory. Symlinks, special files and other\n"
 		"filesystems met in a tree, and symlinks named on stdin, are skipped. Times of access\n"

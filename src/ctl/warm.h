@@ -23,7 +23,8 @@ struct warm_dir {
 struct warm_file {
 	_Atomic unsigned refs;
 	int fd;
-	uint64_t size, next; /* next: the first byte that nobody has taken; under the queue's lock */
+	uint64_t size,
+		next; /* next: the first byte that nobody has taken; under the queue's lock */
 	_Atomic bool missed; /* a piece could not be read */
 	struct warm_file *after;
 };

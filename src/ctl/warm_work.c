@@ -23,8 +23,8 @@
 #include "util/dirent.h"
 #include "util/why.h"
 
-#define PIECE	  (1u << 20) /* what is larger is shared out */
-#define LIST_SIZE (64u << 10)
+#define PIECE	     (1u << 20) /* what is larger is shared out */
+#define LIST_SIZE    (64u << 10)
 #define SHOWN_ERRORS 10
 
 struct worker {
@@ -236,10 +236,10 @@ static void do_dir(struct worker *w, struct warm_item *item, int path_fd, const 
 /* Takes the item over. */
 static void do_item(struct worker *w, struct warm_item *item, bool is_dir)
 {
-	int flags = O_PATH | O_CLOEXEC | (item->follow ? 0 : O_NOFOLLOW) |
-		    (is_dir ? O_DIRECTORY : 0);
-	autoclose int fd = or_errno(openat(item->parent ? item->parent->fd : AT_FDCWD, item->name,
-					   flags));
+	int flags =
+		O_PATH | O_CLOEXEC | (item->follow ? 0 : O_NOFOLLOW) | (is_dir ? O_DIRECTORY : 0);
+	autoclose int fd =
+		or_errno(openat(item->parent ? item->parent->fd : AT_FDCWD, item->name, flags));
 	struct stat st = { .st_mode = 0 };
 
 	if (fd < 0)

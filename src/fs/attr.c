@@ -26,8 +26,8 @@ static int stat_node(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi, s
 		fd = lease.fd;
 	}
 	if (!err)
-		err = or_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK,
-				     stx));
+		err = or_errno(
+			statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, stx));
 	tree_return(&fs->tree, &lease);
 	return err;
 }
@@ -137,10 +137,10 @@ static int change_size(struct fs *fs, struct node *node, int fd, off_t size,
 static struct timespec new_time(const struct timespec *said, int to_set, int set, int now)
 {
 	if (to_set & now)
-		return (struct timespec){.tv_nsec = UTIME_NOW};
+		return (struct timespec){ .tv_nsec = UTIME_NOW };
 	if (to_set & set)
 		return *said;
-	return (struct timespec){.tv_nsec = UTIME_OMIT};
+	return (struct timespec){ .tv_nsec = UTIME_OMIT };
 }
 
 static int change_times(int fd, const struct stat *attr, int to_set)
@@ -153,8 +153,8 @@ static int change_times(int fd, const struct stat *attr, int to_set)
 	return or_errno(utimensat(fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
 }
 
-#define SET_ANYTHING                                                                           \
-	(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE |     \
+#define SET_ANYTHING                                                                       \
+	(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE | \
 	 FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
 
 static int change(fuse_req_t req, struct node *node, int fd, const struct stat *attr, int to_set,

@@ -25,7 +25,7 @@ struct backing_map {
 	uint32_t flags;
 	uint64_t padding;
 };
-#define BACKING_OPEN _IOW(229, 1, struct backing_map)
+#define BACKING_OPEN  _IOW(229, 1, struct backing_map)
 #define BACKING_CLOSE _IOW(229, 2, uint32_t)
 
 /*
@@ -34,7 +34,7 @@ struct backing_map {
  */
 static int backing_open(struct fs *fs, int fd)
 {
-	struct backing_map map = {.fd = fd};
+	struct backing_map map = { .fd = fd };
 
 	fs_rest();
 	return or_errno(ioctl(fuse_session_fd(fs->fuse), BACKING_OPEN, &map));
@@ -64,15 +64,17 @@ static void refuse_passthrough(struct fs *fs, int err)
 	if (err != -EPERM && err != -ENOTTY && err != -EOPNOTSUPP)
 		return;
 	if (atomic_exchange(&fs->passthrough, false))
-		log_line(LOG_WARNING, "the kernel refuses passthrough (%s): data goes through the "
-			 "page cache of FUSE instead", strerror(-err));
+		log_line(LOG_WARNING,
+			 "the kernel refuses passthrough (%s): data goes through the "
+			 "page cache of FUSE instead",
+			 strerror(-err));
 }
 
 /* Settles the way of an inode that nobody has open. 0, or -errno for this open alone. */
 static int choose_way(struct fs *fs, struct open_inode *oi, int fd, bool real)
 {
 	bool direct = direct_wanted(fs);
-	struct stat st = {0};
+	struct stat st = { 0 };
 	int id;
 
 	/* Streams could not be mmap'd before Linux 6.6. */

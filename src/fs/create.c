@@ -28,8 +28,10 @@ static int open_existing(fuse_req_t req, int directory, const char *name, mode_t
 		return err;
 	/* Should it be a fifo by now, nobody is to wait for its other end. Should it be gone, or
 	 * another file, then that is what this open finds, as it would natively. */
-	fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_NOFOLLOW |
-			     O_NONBLOCK | O_CLOEXEC, mode & 07777));
+	fd = or_errno(
+		openat(directory, name,
+		       flags_for_source(flags) | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+		       mode & 07777));
 	fs_rest();
 	if (fd == -EAGAIN || fd == -ENXIO) /* a lease to be waited for, or a fifo */
 		return -ESTALE;
@@ -47,8 +49,9 @@ static int create_new(fuse_req_t req, int directory, const char *name, mode_t mo
 	int fd = fs_as_maker(req, mode);
 
 	if (!fd)
-		fd = or_errno(openat(directory, name, flags_for_source(flags) | O_CREAT | O_EXCL |
-				     O_CLOEXEC, mode & 07777));
+		fd = or_errno(openat(directory, name,
+				     flags_for_source(flags) | O_CREAT | O_EXCL | O_CLOEXEC,
+				     mode & 07777));
 	fs_rest();
 	return fd;
 }
@@ -143,8 +146,9 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent_ino, mode_t mode, struct fuse_
 	if (!err) {
 		fd = fs_as_maker(req, mode);
 		if (!fd)
-			fd = or_errno(openat(lease.fd, ".", flags_for_source(fi->flags) |
-					     O_TMPFILE | (fi->flags & O_EXCL) | O_CLOEXEC,
+			fd = or_errno(openat(lease.fd, ".",
+					     flags_for_source(fi->flags) | O_TMPFILE |
+						     (fi->flags & O_EXCL) | O_CLOEXEC,
 					     mode & 07777));
 		fs_rest();
 		tree_return(&fs->tree, &lease);

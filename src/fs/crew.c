@@ -12,7 +12,7 @@
 #include "util/futex.h"
 #include "util/log.h"
 
-#define IDLE_WORKERS 8u /* kept ready; more go away when they find nothing to do */
+#define IDLE_WORKERS 8u		  /* kept ready; more go away when they find nothing to do */
 #define STACK_BYTES  (256u << 10) /* touched only as far as it is used */
 
 static bool try_lead(struct session *s)
@@ -29,7 +29,7 @@ static bool try_lead(struct session *s)
  */
 bool crew_wait_for_lead(struct session *s)
 {
-	static const struct timespec patience = {.tv_sec = 10};
+	static const struct timespec patience = { .tv_sec = 10 };
 	bool leads = false, wanted = true;
 
 	while (wanted && !leads && !atomic_load(&s->ended)) {
@@ -139,7 +139,7 @@ static void *worker_main(void *argument)
 	w->leading = false;
 	w->section = 0;
 	w->tid = gettid();
-	w->look = (struct wake_look){0};
+	w->look = (struct wake_look){ 0 };
 	/* The kernel must not wait for us when it needs memory to write our dirty pages back. Needs
 	 * CAP_SYS_RESOURCE; without it we are as well off as other daemons. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);

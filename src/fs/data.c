@@ -99,7 +99,7 @@ ssize_t fs_write_all(int fd, const char *buf, size_t size, off_t off, int flags)
 	ssize_t n = 1;
 
 	while (done < size && n > 0) {
-		struct iovec rest = {.iov_base = (void *)(buf + done), .iov_len = size - done};
+		struct iovec rest = { .iov_base = (void *)(buf + done), .iov_len = size - done };
 
 		n = pwritev2(fd, &rest, 1, off + (off_t)done, flags);
 		if (n > 0)

@@ -149,7 +149,7 @@ static size_t add_plus(struct listing *l, const struct dirent_record *r)
 {
 	size_t room = l->size - l->used;
 	size_t need = fuse_add_direntry_plus(l->req, NULL, 0, r->name, NULL, 0);
-	struct fuse_entry_param e = {0};
+	struct fuse_entry_param e = { 0 };
 
 	if (need > room)
 		return need; /* before the look-up, which would count */
@@ -161,7 +161,7 @@ static size_t add_plus(struct listing *l, const struct dirent_record *r)
 
 static size_t add_plain(struct listing *l, const struct dirent_record *r)
 {
-	struct stat st = {.st_ino = r->ino, .st_mode = DTTOIF(r->type)};
+	struct stat st = { .st_ino = r->ino, .st_mode = DTTOIF(r->type) };
 
 	return fuse_add_direntry(l->req, l->out + l->used, l->size - l->used, r->name, &st,
 				 r->next);

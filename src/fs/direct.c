@@ -15,7 +15,7 @@
 #include "util/log.h"
 
 /* More at once gains nothing on any disk that we know. */
-#define DEPTH 64u
+#define DEPTH	       64u
 #define LOCKED_BESIDES (4u << 20) /* the rings themselves, and some to spare */
 
 static const struct io_backend_ops *wanted_ops(const struct options *o)
@@ -128,8 +128,10 @@ static void tell_of_shortage(struct fs *fs, const struct pool_counters *c)
 	if (c->failures)
 		log_line(LOG_WARNING, "there is no memory for buffers: reads and writes fail");
 	else
-		log_line(LOG_NOTICE, "reads and writes wait for buffers: memory=%s is little for so "
-			 "many at once", policy_bytes(disk_memory(fs)).text);
+		log_line(LOG_NOTICE,
+			 "reads and writes wait for buffers: memory=%s is little for so "
+			 "many at once",
+			 policy_bytes(disk_memory(fs)).text);
 }
 
 bool direct_tick(struct fs *fs)
@@ -151,8 +153,10 @@ void direct_refused(struct fs *fs, struct openfile *of, int err)
 	atomic_store_explicit(&of->align, 1, memory_order_relaxed);
 	stats_add(&worker_self()->stats->events[STATS_FILES_REFUSED], 1);
 	if (!atomic_exchange(&fs->refused, true))
-		log_line(LOG_NOTICE, "files that refuse Direct IO (%s) go through SOURCE's page "
-			 "cache", strerror(-err));
+		log_line(LOG_NOTICE,
+			 "files that refuse Direct IO (%s) go through SOURCE's page "
+			 "cache",
+			 strerror(-err));
 }
 
 /* An append-only file can't be opened to be written elsewhere, and appending needs no more. */
@@ -172,8 +176,8 @@ void direct_attach(struct fs *fs, struct openfile *of, int fd)
 	if (engine_ops(fs->engine) == &io_buffered_ops || mode < 0)
 		return;
 	align = directio_align(fd);
-	direct = align ? fs_reopen(fd, mode | O_DIRECT |
-				   (of->flags & (O_SYNC | O_DSYNC | O_NOATIME)))
+	direct = align ? fs_reopen(fd,
+				   mode | O_DIRECT | (of->flags & (O_SYNC | O_DSYNC | O_NOATIME)))
 		       : -EINVAL;
 	if (direct < 0) {
 		direct_refused(fs, of, direct);
@@ -187,8 +191,9 @@ void direct_attach(struct fs *fs, struct openfile *of, int fd)
 void direct_count_bytes(const struct fs *fs, bool direct, enum io_kind kind, size_t n)
 {
 	const struct io_backend_ops *ops = direct ? engine_ops(fs->engine) : &io_buffered_ops;
-	unsigned first = ops == &io_ring_ops ? STATS_READ_RING
-			 : ops == &io_direct_ops ? STATS_READ_DIRECT : STATS_READ_BUFFERED;
+	unsigned first = ops == &io_ring_ops	 ? STATS_READ_RING
+			 : ops == &io_direct_ops ? STATS_READ_DIRECT
+						 : STATS_READ_BUFFERED;
 
 	stats_add(&worker_self()->stats->bytes[first + (kind == IO_WRITE)], n);
 }

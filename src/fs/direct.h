@@ -23,8 +23,8 @@ void direct_attach(struct fs *fs, struct openfile *of, int fd);
 /* At its release. */
 void direct_detach(struct openfile *of);
 
-void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		 struct fuse_file_info *fi, struct openfile *of);
+void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi,
+		 struct openfile *of);
 /* The worker has the caller's identity. Bytes or -errno. */
 ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 		     const struct fuse_file_info *fi, struct openfile *of);

@@ -18,8 +18,8 @@ static ssize_t gather(const struct engine_piece *pieces, unsigned n, struct rang
 	for (unsigned i = 0; i < n; i++) {
 		const struct io_request *r = &pieces[i].request;
 		ssize_t got = pieces[i].result;
-		struct range part = range_overlap((struct range){r->offset, got > 0 ? (uint64_t)got : 0},
-						  wanted);
+		struct range part = range_overlap(
+			(struct range){ r->offset, got > 0 ? (uint64_t)got : 0 }, wanted);
 
 		if (got < 0)
 			return total ? total : got;
@@ -48,8 +48,11 @@ static int read_range(struct fs *fs, int fd, bool direct, struct range wide,
 		return err;
 	while (range_next(&rest, 1, piece, &next)) {
 		pieces[n].request = (struct io_request){
-			.kind = IO_READ, .fd = fd, .offset = next.offset,
-			.length = (uint32_t)next.length, .buffer = buffers[n],
+			.kind = IO_READ,
+			.fd = fd,
+			.offset = next.offset,
+			.length = (uint32_t)next.length,
+			.buffer = buffers[n],
 		};
 		n++;
 	}
@@ -74,7 +77,7 @@ static ssize_t try_read(fuse_req_t req, struct fs *fs, int fd, bool direct, stru
 			struct range wide, struct openfile *refuses)
 {
 	struct engine_piece pieces[READ_PIECES];
-	struct iovec iov[READ_PIECES] = {0};
+	struct iovec iov[READ_PIECES] = { 0 };
 	unsigned count;
 	ssize_t n;
 	int err = read_range(fs, fd, direct, wide, pieces, &count);
@@ -171,12 +174,12 @@ static bool read_ahead(fuse_req_t req, struct fs *fs, struct openfile *of, struc
 	return true;
 }
 
-void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		 struct fuse_file_info *fi, struct openfile *of)
+void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi,
+		 struct openfile *of)
 {
 	struct fs *fs = fs_of(req);
 	uint32_t align = atomic_load_explicit(&of->align, memory_order_relaxed);
-	struct range wanted = {(uint64_t)off, size}, wide;
+	struct range wanted = { (uint64_t)off, size }, wide;
 	ssize_t n = -EINVAL;
 	int fd, err;
 
@@ -205,6 +208,5 @@ void direct_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (fd < 0)
 		reply_err(req, fd);
 	else /* not for what is asked amiss, as beyond the largest file */
-		try_read(req, fs, fd, false, wanted, wanted,
-			 align > 1 && n == -EINVAL ? of : NULL);
+		try_read(req, fs, fd, false, wanted, wanted, align > 1 && n == -EINVAL ? of : NULL);
 }

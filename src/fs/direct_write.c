@@ -26,9 +26,11 @@ static ssize_t write_as_caller(const struct fs *fs, const struct openfile *of, c
  * the file longer: it takes twice as long. RWF_DONTCACHE begins to write at once and then drops the
  * pages. Who reads, maps, cuts or syncs the file sees to them as on SOURCE, as it is SOURCE's cache.
  */
-#define JOIN_MIN    (64u << 10) /* bytes of one write: shorter ones would be a request of the disk each */
-#define JOIN_STEP   (8u << 20)	/* how often it is looked whether the disk keeps up */
-#define JOIN_BEHIND (24u << 20) /* bytes not yet on the disk, and JOIN_STEP more: all that is cached */
+#define JOIN_MIN \
+	(64u << 10) /* bytes of one write: shorter ones would be a request of the disk each */
+#define JOIN_STEP (8u << 20) /* how often it is looked whether the disk keeps up */
+#define JOIN_BEHIND \
+	(24u << 20) /* bytes not yet on the disk, and JOIN_STEP more: all that is cached */
 
 static bool joins(struct openfile *of, int flags, uint64_t off, size_t size)
 {
@@ -81,9 +83,12 @@ static ssize_t write_by_engine(const struct fs *fs, int fd, bool direct, const c
 			       struct range part)
 {
 	struct pool *pool = engine_pool(fs->engine);
-	struct engine_piece piece = {.request = {
-		.kind = IO_WRITE, .fd = fd, .offset = part.offset, .length = (uint32_t)part.length,
-	}};
+	struct engine_piece piece = { .request = {
+					      .kind = IO_WRITE,
+					      .fd = fd,
+					      .offset = part.offset,
+					      .length = (uint32_t)part.length,
+				      } };
 	int err = pool_lease(pool, part.length, 1, &piece.request.buffer, UINT64_MAX, NULL);
 
 	if (err)
@@ -116,9 +121,9 @@ static ssize_t write_body(struct fs *fs, struct openfile *of, bool direct, const
 		if (n < 0)
 			n = 0;
 		if (n < (ssize_t)part.length) {
-			ssize_t more = write_as_caller(fs, of, buf + done + n,
-						       part.length - (size_t)n,
-						       (off_t)part.offset + n, 0);
+			ssize_t more =
+				write_as_caller(fs, of, buf + done + n, part.length - (size_t)n,
+						(off_t)part.offset + n, 0);
 
 			if (more < 0)
 				return done + n ? done + n : more;
@@ -188,7 +193,7 @@ ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 	}
 	if (direct && align < BODY_ALIGN && !(fi->flags & O_DIRECT))
 		align = BODY_ALIGN;
-	if (range_split((struct range){(uint64_t)off, size}, direct ? align : 1, &parts) != 0)
+	if (range_split((struct range){ (uint64_t)off, size }, direct ? align : 1, &parts) != 0)
 		return write_as_caller(fs, of, buf, size, off, 0);
 	if (parts.head.length &&
 	    !add_up(&done, write_as_caller(fs, of, buf, parts.head.length, off, 0),
@@ -198,7 +203,9 @@ ssize_t direct_write(struct fs *fs, const char *buf, size_t size, off_t off,
 	    !add_up(&done, write_body(fs, of, direct, buf + done, parts.body), parts.body.length))
 		return done;
 	if (parts.tail.length)
-		add_up(&done, write_as_caller(fs, of, buf + done, parts.tail.length,
-					      (off_t)parts.tail.offset, 0), parts.tail.length);
+		add_up(&done,
+		       write_as_caller(fs, of, buf + done, parts.tail.length,
+				       (off_t)parts.tail.offset, 0),
+		       parts.tail.length);
 	return done;
 }

@@ -31,10 +31,12 @@ static void conclude(struct disk_facts *facts, const struct options *o, const st
 		     const struct host_memory *memory)
 {
 	const struct policy_options options = {
-		.backend = POLICY_KERNEL, .prefetch = o->prefetch, .memory = o->memory,
+		.backend = POLICY_KERNEL,
+		.prefetch = o->prefetch,
+		.memory = o->memory,
 	};
-	const struct policy_file large = {.size = 1ull << 40, .history = POLICY_SEQUENTIAL};
-	const struct host host = {.memory = *memory, .passthrough = true};
+	const struct policy_file large = { .size = 1ull << 40, .history = POLICY_SEQUENTIAL };
+	const struct host host = { .memory = *memory, .passthrough = true };
 
 	policy_choose(&facts->large_file, device, &host, &options, &large);
 	policy_tree(&facts->tree, device, memory, o->memory);
@@ -65,7 +67,7 @@ static bool wants_measuring(const struct fs *fs, const struct device *d)
 int disk_look(struct fs *fs)
 {
 	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct probe_root root = {.fd = root_fd, .mountinfo = PROBE_MOUNTINFO};
+	const struct probe_root root = { .fd = root_fd, .mountinfo = PROBE_MOUNTINFO };
 	struct disk *disk = calloc(1, sizeof(*disk));
 
 	if (!disk)
@@ -108,8 +110,7 @@ void disk_start(struct fs *fs)
 {
 	struct disk *disk = fs->disk;
 
-	disk->measuring =
-		disk->wanted && pthread_create(&disk->thread, NULL, measure, fs) == 0;
+	disk->measuring = disk->wanted && pthread_create(&disk->thread, NULL, measure, fs) == 0;
 }
 
 void disk_stop(struct fs *fs)
@@ -132,8 +133,8 @@ const struct disk_facts *disk_facts(const struct fs *fs)
 
 uint64_t disk_memory(const struct fs *fs)
 {
-	const struct policy_options options = {.memory = fs->options->memory};
-	const struct host host = {.memory = fs->disk->memory};
+	const struct policy_options options = { .memory = fs->options->memory };
+	const struct host host = { .memory = fs->disk->memory };
 
 	return policy_memory(&options, &host);
 }

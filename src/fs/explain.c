@@ -50,8 +50,10 @@ static void say_backend(FILE *out, struct fs *fs, const struct openfile *of)
 		fprintf(out, "backend  %s, by blocks of %u bytes\n", engine_ops(fs->engine)->name,
 			align);
 	else
-		fprintf(out, "backend  buffered%s\n", engine_ops(fs->engine) == &io_buffered_ops
-			? "" : ", as this file refuses Direct IO");
+		fprintf(out, "backend  buffered%s\n",
+			engine_ops(fs->engine) == &io_buffered_ops
+				? ""
+				: ", as this file refuses Direct IO");
 }
 
 /* Of the question's own open there is nothing yet; what it would get. */
@@ -63,7 +65,8 @@ static void say_ahead(FILE *out, struct fs *fs, struct node *node, const struct 
 		fprintf(out, "ahead    nothing is read ahead%s\n",
 			fs->streams ? ": only by Direct IO" : ": prefetch= or backend= say so");
 	else
-		fprintf(out, "ahead    who reads it in order, backwards or in steps, unless somebody "
+		fprintf(out,
+			"ahead    who reads it in order, backwards or in steps, unless somebody "
 			"may write it: now %u streams, up to %u buffers each\n",
 			ahead_active(fs->streams), ahead_share(fs->streams));
 }

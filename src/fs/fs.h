@@ -41,16 +41,16 @@ struct fs {
 	struct listed *listed;
 	struct latency *latency; /* NULL: CPUs go idle as they like */
 	struct housekeeper *housekeeper;
-	struct warm *warm; /* NULL: nothing is fetched ahead */
-	struct walking *walking; /* NULL: trees are not walked ahead */
-	uint64_t warm_window; /* bytes that warm fetches ahead of a reader */
-	struct disk *disk; /* what is under SOURCE (disk.h) */
-	struct engine *engine; /* NULL: no data comes to us by choice */
+	struct warm *warm;	   /* NULL: nothing is fetched ahead */
+	struct walking *walking;   /* NULL: trees are not walked ahead */
+	uint64_t warm_window;	   /* bytes that warm fetches ahead of a reader */
+	struct disk *disk;	   /* what is under SOURCE (disk.h) */
+	struct engine *engine;	   /* NULL: no data comes to us by choice */
 	struct ahead_set *streams; /* NULL: what comes to us is not read ahead */
-	_Atomic bool refused; /* a file has refused Direct IO, and it was said */
-	bool short_of_buffers; /* the housekeeper's: it was said */
-	int mount_id; /* mountinfo's; another mount at the same path is none of ours */
-	uid_t owner; /* who mounted: he and root may ask for statistics */
+	_Atomic bool refused;	   /* a file has refused Direct IO, and it was said */
+	bool short_of_buffers;	   /* the housekeeper's: it was said */
+	int mount_id;		   /* mountinfo's; another mount at the same path is none of ours */
+	uid_t owner;		   /* who mounted: he and root may ask for statistics */
 	uint64_t started_ns;
 	double attr_timeout, entry_timeout, negative_timeout; /* seconds */
 	_Atomic bool passthrough; /* false until INIT, and for good once the kernel refuses */

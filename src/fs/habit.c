@@ -3,7 +3,7 @@
 
 void habit_init(struct habit *h, uint32_t entries)
 {
-	*h = (struct habit){.entries = entries, .patience = 1};
+	*h = (struct habit){ .entries = entries, .patience = 1 };
 }
 
 static bool next_after_bare(struct habit *h, uint64_t now, bool followed)

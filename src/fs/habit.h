@@ -15,23 +15,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HABIT_BIG 256u	 /* entries: what is smaller always comes with attributes */
+#define HABIT_BIG    256u /* entries: what is smaller always comes with attributes */
 #define HABIT_SAMPLE 64u
 /* Part of the sample that must be asked for. A look-up costs about three times what an entry's
  * attributes cost in a listing, so a quarter would do; it is easier to see a bit less. */
 #define HABIT_FEW 8u
 /* ns: what the kernel was told earlier (1 s) must have expired before a listing, or silence after it
  * says nothing. */
-#define HABIT_WAIT 1250000000ull
+#define HABIT_WAIT     1250000000ull
 #define HABIT_PATIENCE 64u
 
 struct habit {
-	uint64_t told;	  /* the kernel may have been told of the sample until then; 0: not yet listed */
-	uint64_t begun;	  /* the last listing */
-	uint64_t listed;  /* the same once it was read to its end; else 0 */
-	uint32_t entries; /* at least */
-	uint32_t silent;  /* listings that nobody asked anything after, or bare ones in a row */
-	uint32_t patience;     /* of them before the next is bare */
+	uint64_t
+		told; /* the kernel may have been told of the sample until then; 0: not yet listed */
+	uint64_t begun;	   /* the last listing */
+	uint64_t listed;   /* the same once it was read to its end; else 0 */
+	uint32_t entries;  /* at least */
+	uint32_t silent;   /* listings that nobody asked anything after, or bare ones in a row */
+	uint32_t patience; /* of them before the next is bare */
 	bool bare;
 };
 

@@ -30,8 +30,7 @@ static bool tick(struct fs *fs)
 	bool cached = revalidate_tick(fs), walking = walking_tick(fs), moving = !direct_tick(fs);
 	bool kept = kept_tick(fs), listed = listed_tick(fs);
 
-	if (fdcache_sweep(fs->tree.fdcache) || cached || walking || moving || kept ||
-	    listed)
+	if (fdcache_sweep(fs->tree.fdcache) || cached || walking || moving || kept || listed)
 		return false;
 	malloc_trim(0); /* the C library would keep what millions of nodes left */
 	return true;
@@ -45,8 +44,8 @@ static void *thread_main(void *argument)
 
 	for (;;) {
 		struct pollfd fds[] = {
-			{.fd = h->stop, .events = POLLIN},
-			{.fd = wake, .events = POLLIN},
+			{ .fd = h->stop, .events = POLLIN },
+			{ .fd = wake, .events = POLLIN },
 		};
 		int n = poll(fds, 2, asleep ? -1 : TICK_MS);
 		uint64_t count;

@@ -41,7 +41,7 @@ static bool may_ask(fuse_req_t req, const struct fs *fs)
 
 static void reply_options(fuse_req_t req, const struct fs *fs)
 {
-	struct stats_options o = {""};
+	struct stats_options o = { "" };
 
 	if (!may_ask(req, fs)) {
 		reply_err(req, -EPERM);
@@ -132,7 +132,7 @@ static void pass_on(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, struct fus
 		struct fsxattr fsx;
 		long number;
 		char bytes[64];
-	} data = {0};
+	} data = { 0 };
 	size_t in, out;
 	int fd, err;
 

@@ -8,7 +8,7 @@
 
 struct kept {
 	pthread_mutex_t lock;
-	_Atomic unsigned count;	 /* changed with the lock held */
+	_Atomic unsigned count; /* changed with the lock held */
 	_Atomic uint32_t ticks;
 	uint64_t nodeid[KEPT_MAX]; /* each holds a lookup count */
 };

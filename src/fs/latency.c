@@ -22,9 +22,9 @@ struct latency {
 	enum wakeup_advice advice; /* to be said; nothing under wake=qos */
 	char why[200];
 	struct wakeup wakeup;
-	_Atomic uint64_t last;	  /* request of a burst, ns */
-	_Atomic uint32_t asleep;  /* futex: 1 while the thread waits for a burst */
-	_Atomic uint32_t stop;	  /* futex: 1 at the end */
+	_Atomic uint64_t last;	 /* request of a burst, ns */
+	_Atomic uint32_t asleep; /* futex: 1 while the thread waits for a burst */
+	_Atomic uint32_t stop;	 /* futex: 1 at the end */
 	pthread_t thread;
 	bool running;
 };
@@ -95,7 +95,7 @@ static void wait_for_burst(struct latency *l, uint64_t seen)
 /* Until no request has come for a moment. Returns when the last one came. */
 static uint64_t wait_for_quiet(struct latency *l)
 {
-	static const struct timespec pause = {.tv_nsec = LATENCY_QUIET / 2};
+	static const struct timespec pause = { .tv_nsec = LATENCY_QUIET / 2 };
 	uint64_t seen;
 
 	do {
@@ -108,7 +108,7 @@ static uint64_t wait_for_quiet(struct latency *l)
 /* Something else may have had the CPUs: measures again, ever less often, when a burst has ended. */
 static bool wait_until_worth_it(struct latency *l)
 {
-	struct timespec rest = {.tv_sec = 1};
+	struct timespec rest = { .tv_sec = 1 };
 
 	while (!l->worth_it && !atomic_load(&l->stop)) {
 		futex_wait(&l->stop, 0, &rest);

@@ -21,7 +21,7 @@ struct latency;
  */
 struct latency *latency_new(enum option_wake mode);
 /* Starts the thread, which serves, or measures again now and then until there is a gain. */
-void latency_start(struct latency *latency); /* accepts NULL */
+void latency_start(struct latency *latency);	       /* accepts NULL */
 struct latency *latency_free(struct latency *latency); /* lets go; accepts NULL, returns NULL */
 
 /* A burst goes on. Costs two loads and a store, but for its first request. */

@@ -104,7 +104,7 @@ static void *lookout_main(void *argument)
 			take(l, section);
 			break;
 		case LOOKOUT_WATCH:
-			pause = (struct timespec){.tv_nsec = (long)wait_ns};
+			pause = (struct timespec){ .tv_nsec = (long)wait_ns };
 			clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 			break;
 		case LOOKOUT_SLEEP:

@@ -21,15 +21,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOOKOUT_KINDS 64u		 /* opcodes; those beyond share the last */
-#define LOOKOUT_PATIENCE 900000ull	 /* ns */
-#define LOOKOUT_WAIT 150000ull		 /* ns; what takes less is no wait that matters */
-#define LOOKOUT_COST 16000ull		 /* ns that a hand-over costs */
-#define LOOKOUT_EAGER 50000000ull	 /* ns for which a kind hands over at once after such a wait */
-#define LOOKOUT_CREDIT 64u		 /* hand-overs that one wait pays for, at most */
+#define LOOKOUT_KINDS	   64u	       /* opcodes; those beyond share the last */
+#define LOOKOUT_PATIENCE   900000ull   /* ns */
+#define LOOKOUT_WAIT	   150000ull   /* ns; what takes less is no wait that matters */
+#define LOOKOUT_COST	   16000ull    /* ns that a hand-over costs */
+#define LOOKOUT_EAGER	   50000000ull /* ns for which a kind hands over at once after such a wait */
+#define LOOKOUT_CREDIT	   64u	       /* hand-overs that one wait pays for, at most */
 #define LOOKOUT_CREDIT_MAX 256u
-#define LOOKOUT_LINGER 20000000ull	 /* ns without a section until the lookout sleeps */
-#define LOOKOUT_CLOSED (1ull << 63)
+#define LOOKOUT_LINGER	   20000000ull /* ns without a section until the lookout sleeps */
+#define LOOKOUT_CLOSED	   (1ull << 63)
 
 struct lookout {
 	_Atomic uint64_t section; /* as above; LOOKOUT_CLOSED: none is open */
@@ -37,7 +37,7 @@ struct lookout {
 	_Atomic bool stop;
 	_Atomic uint64_t eager_until[LOOKOUT_KINDS]; /* CLOCK_MONOTONIC, ns */
 	_Atomic uint32_t credit[LOOKOUT_KINDS];	     /* hand-overs that it has left */
-	_Atomic uint64_t slow_until;		     /* something took long lately: worth a closer look */
+	_Atomic uint64_t slow_until; /* something took long lately: worth a closer look */
 	/* The lookout has the lead: gives it to somebody. Called in its thread. */
 	void (*hand_over)(void *argument);
 	void *argument;

@@ -26,7 +26,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_ino, const char *name)
 	if (!err) {
 		reply_child(req, fs, &child);
 	} else if (err == -ENOENT && fs->negative_timeout > 0) {
-		struct fuse_entry_param absent = {.entry_timeout = fs->negative_timeout};
+		struct fuse_entry_param absent = { .entry_timeout = fs->negative_timeout };
 
 		worker_self()->err = ENOENT;
 		worker_replies(worker_self());

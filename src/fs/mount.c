@@ -14,7 +14,7 @@
 #include "util/mountpoint.h"
 
 #define EXIT_SYSTEM 2 /* mount(8) */
-#define EXIT_MOUNT 32
+#define EXIT_MOUNT  32
 
 /* libfuse's own messages say less than the errno, which we report ourselves. */
 static void quiet(enum fuse_log_level level, const char *format, va_list ap)
@@ -104,9 +104,9 @@ static void add_mount_flags(struct option_list *list, unsigned long flags)
 		unsigned long flag;
 		const char *word;
 	} words[] = {
-		{MS_RDONLY, "ro"},	{MS_NOSUID, "nosuid"},	 {MS_NODEV, "nodev"},
-		{MS_NOEXEC, "noexec"},	{MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"},
-		{MS_NOATIME, "noatime"},
+		{ MS_RDONLY, "ro" },	   { MS_NOSUID, "nosuid" },    { MS_NODEV, "nodev" },
+		{ MS_NOEXEC, "noexec" },   { MS_SYNCHRONOUS, "sync" }, { MS_DIRSYNC, "dirsync" },
+		{ MS_NOATIME, "noatime" },
 	};
 
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -129,7 +129,7 @@ static void add_access(struct option_list *list, const struct options *o)
 static char *mount_options(const struct fs *fs)
 {
 	const struct options *o = fs->options;
-	struct option_list list = {0};
+	struct option_list list = { 0 };
 
 	add_mount_flags(&list, mount_flags(fs));
 	add_access(&list, o);
@@ -224,8 +224,8 @@ int fs_mount(struct fs *fs, const char *mountpoint, char *err, size_t err_size)
 /* An ordinary user may unmount only by the setuid helper. It says by itself what is wrong. */
 int fs_fusermount(const char *mountpoint, bool lazily)
 {
-	char *argv[] = {(char *)"fusermount3", (char *)(lazily ? "-uz" : "-u"), (char *)"--",
-			(char *)mountpoint, NULL};
+	char *argv[] = { (char *)"fusermount3", (char *)(lazily ? "-uz" : "-u"), (char *)"--",
+			 (char *)mountpoint, NULL };
 	pid_t child;
 	int status, err = posix_spawnp(&child, argv[0], NULL, NULL, argv, environ);
 

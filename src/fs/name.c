@@ -59,7 +59,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
  */
 static void reply_lost(fuse_req_t req, struct fs *fs, mode_t mode)
 {
-	struct fuse_entry_param e = {.attr = {.st_mode = mode}};
+	struct fuse_entry_param e = { .attr = { .st_mode = mode } };
 	struct node *node = tree_lost(&fs->tree, mode);
 
 	if (!node) {
@@ -179,7 +179,7 @@ struct victim {
 	struct fd_lease lease;
 };
 
-#define VICTIM_NONE ((struct victim){.lease = FD_LEASE_NONE})
+#define VICTIM_NONE ((struct victim){ .lease = FD_LEASE_NONE })
 
 static bool in_use(struct fs *fs, struct node *node)
 {
@@ -208,7 +208,7 @@ static void victim_find(struct fs *fs, struct node *parent, int directory, const
 
 static void victim_deleted(struct fs *fs, struct victim *v)
 {
-	struct stat st = {.st_mode = S_IFDIR};
+	struct stat st = { .st_mode = S_IFDIR };
 	autoclose int fd = -1;
 
 	/* A directory had one name. */

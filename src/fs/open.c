@@ -84,9 +84,10 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 		fi->keep_cache = revalidate_at_open(fs, node, of);
 	else /* what FUSE's page cache may hold of it is not looked after from here on */
 		atomic_store_explicit(&node->version, 0, memory_order_relaxed);
-	stats_add(&stats->events[of->way == WAY_KERNEL	? STATS_OPEN_KERNEL
+	stats_add(&stats->events[of->way == WAY_KERNEL	 ? STATS_OPEN_KERNEL
 				 : of->way == WAY_DIRECT ? STATS_OPEN_DIRECT
-							 : STATS_OPEN_CACHED], 1);
+							 : STATS_OPEN_CACHED],
+		  1);
 	return 0;
 }
 

@@ -21,7 +21,7 @@ static void relax(void)
 /* Looks for a request, without taking it, until the time has come. */
 static enum wake_came spin(int fd, uint64_t until)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	do {
 		if (poll(&p, 1, 0) != 0)
@@ -36,7 +36,7 @@ static enum wake_came wait_awake(struct receive *r, int tid, struct wake_look *l
 	uint64_t now = clock_ns(), budget;
 
 	if (wake_wants_times(&r->wake, look, now)) {
-		struct task_times times = {0};
+		struct task_times times = { 0 };
 		bool known = task_times(r->proc, tid, &times);
 
 		wake_times(&r->wake, look, now, known, times.delayed);
@@ -47,7 +47,7 @@ static enum wake_came wait_awake(struct receive *r, int tid, struct wake_look *l
 
 bool receive_pending(const struct receive *r)
 {
-	struct pollfd p = {.fd = r->fd, .events = POLLIN};
+	struct pollfd p = { .fd = r->fd, .events = POLLIN };
 
 	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
 }

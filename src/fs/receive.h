@@ -13,7 +13,7 @@
 struct latency;
 
 struct receive {
-	int fd;   /* of /dev/fuse; reading from it blocks */
+	int fd;	  /* of /dev/fuse; reading from it blocks */
 	int proc; /* O_PATH descriptor of /proc */
 	struct wake wake;
 	struct latency *latency; /* NULL: CPUs go idle as they like */

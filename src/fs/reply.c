@@ -45,9 +45,9 @@ void fill_stat(const struct fs *fs, const struct statx *stx, struct stat *st)
 		.st_size = (off_t)stx->stx_size,
 		.st_blksize = stx->stx_blksize,
 		.st_blocks = (blkcnt_t)stx->stx_blocks,
-		.st_atim = {stx->stx_atime.tv_sec, stx->stx_atime.tv_nsec},
-		.st_mtim = {stx->stx_mtime.tv_sec, stx->stx_mtime.tv_nsec},
-		.st_ctim = {stx->stx_ctime.tv_sec, stx->stx_ctime.tv_nsec},
+		.st_atim = { stx->stx_atime.tv_sec, stx->stx_atime.tv_nsec },
+		.st_mtim = { stx->stx_mtime.tv_sec, stx->stx_mtime.tv_nsec },
+		.st_ctim = { stx->stx_ctime.tv_sec, stx->stx_ctime.tv_nsec },
 	};
 }
 

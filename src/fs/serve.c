@@ -27,7 +27,7 @@
 #include "util/log.h"
 #include "util/mountpoint.h"
 
-#define EXIT_SYSTEM 2
+#define EXIT_SYSTEM	  2
 #define EXCLUSIVE_TIMEOUT 86400.0 /* seconds: nobody else writes SOURCE */
 /* The kernel's table costs 8 bytes an entry for good; more than this is never needed. */
 #define MAX_DESCRIPTORS 65536
@@ -76,7 +76,7 @@ static int fs_init(struct fs *fs, const struct options *o, const struct kernel *
 		.entry_timeout = timeout_of(o->entry_timeout, o),
 		.negative_timeout = timeout_of(o->negative_timeout, o),
 	};
-	*source = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
+	*source = (struct source){ .tree = -1, .root = -1, .proc = -1, .proc_fds = -1 };
 	fs->revalidate = revalidate_new();
 	fs->kept = kept_new();
 	fs->listed = listed_new();
@@ -143,10 +143,11 @@ static void on_signal(struct control *c)
 		log_line(LOG_INFO, "%s: unmounted by signal %u of pid %u", c->mountpoint,
 			 info.ssi_signo, info.ssi_pid);
 	else if (err == -ESTALE)
-		log_line(LOG_WARNING,
-			 "%s: not unmounted: it is not there any more, or covered; served until its "
-			 "last file is closed",
-			 c->mountpoint);
+		log_line(
+			LOG_WARNING,
+			"%s: not unmounted: it is not there any more, or covered; served until its "
+			"last file is closed",
+			c->mountpoint);
 	else if (err)
 		log_line(LOG_ERR, "%s: not unmounted: %s; it stays mounted and served",
 			 c->mountpoint,
@@ -159,9 +160,9 @@ static void control_loop(struct control *c)
 {
 	struct session *s = c->fs->session;
 	struct pollfd fds[] = {
-		{.fd = c->signals, .events = POLLIN},
-		{.fd = session_done_fd(s), .events = POLLIN},
-		{.fd = session_ready_fd(s), .events = POLLIN},
+		{ .fd = c->signals, .events = POLLIN },
+		{ .fd = session_done_fd(s), .events = POLLIN },
+		{ .fd = session_ready_fd(s), .events = POLLIN },
 	};
 
 	for (;;) {
@@ -183,8 +184,10 @@ static void control_loop(struct control *c)
 static void say_if_aborted(const struct fs *fs, const char *mountpoint)
 {
 	if (mountpoint_id(fs->tree.source.proc, mountpoint) == fs->mount_id)
-		log_line(LOG_WARNING, "%s: no longer served: its connection was aborted (fusectl); "
-			 "unmount it", mountpoint);
+		log_line(LOG_WARNING,
+			 "%s: no longer served: its connection was aborted (fusectl); "
+			 "unmount it",
+			 mountpoint);
 }
 
 static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
@@ -234,11 +237,12 @@ static int run(struct fs *fs, struct control *c, char *err, size_t err_size)
 }
 
 int serve(const struct options *o, const struct kernel *kernel, struct source *source,
-	  const char *mountpoint, void (*tell)(void *, enum serve_event), void *argument,
-	  char *err, size_t err_size)
+	  const char *mountpoint, void (*tell)(void *, enum serve_event), void *argument, char *err,
+	  size_t err_size)
 {
 	struct control c = {
-		.mountpoint = mountpoint, .tell = tell, .argument = argument, .guard.pipe = -1};
+		.mountpoint = mountpoint, .tell = tell, .argument = argument, .guard.pipe = -1
+	};
 	autofree struct fs *fs = calloc(1, sizeof(*fs));
 	uint32_t descriptors;
 	int result;

@@ -48,15 +48,15 @@ static void debug_line(const struct worker *w, const struct request_header *h, u
 /* Nobody waits for these: they say nothing of how many are at work. */
 static bool is_waited_for(uint32_t opcode)
 {
-	return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET &&
-	       opcode != FUSE_RELEASE && opcode != FUSE_RELEASEDIR;
+	return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_RELEASE &&
+	       opcode != FUSE_RELEASEDIR;
 }
 
 /* Numbers a request that was just received; the leader's. */
 static uint32_t count_asked(struct session *s, uint32_t opcode)
 {
-	uint32_t asked = atomic_load_explicit(&s->asked, memory_order_relaxed) +
-			 is_waited_for(opcode);
+	uint32_t asked =
+		atomic_load_explicit(&s->asked, memory_order_relaxed) + is_waited_for(opcode);
 
 	atomic_store_explicit(&s->asked, asked, memory_order_relaxed);
 	return asked;
@@ -93,7 +93,7 @@ static uint64_t process(struct session *s, struct worker *w, size_t size, uint64
 {
 	/* A copy: the buffer is the handler's. */
 	struct request_header h = *(struct request_header *)(void *)w->in;
-	struct fuse_buf buf = {.mem = w->in, .size = size};
+	struct fuse_buf buf = { .mem = w->in, .size = size };
 	uint64_t elapsed;
 	bool might_wait;
 
@@ -110,7 +110,8 @@ static uint64_t process(struct session *s, struct worker *w, size_t size, uint64
 	might_wait = w->section || !w->leading;
 	crew_leave_section(w);
 	if (might_wait)
-		lookout_ended(&s->lookout, h.opcode, start + elapsed, elapsed, w->wait, !w->leading);
+		lookout_ended(&s->lookout, h.opcode, start + elapsed, elapsed, w->wait,
+			      !w->leading);
 	atomic_store_explicit(&w->started_ns, 0, memory_order_relaxed);
 	stats_request(w->stats, h.opcode, w->err, elapsed);
 	if (!w->leading)
@@ -128,7 +129,8 @@ static uint64_t process(struct session *s, struct worker *w, size_t size, uint64
 void session_serve(struct session *s, struct worker *w)
 {
 	/* Who started the worker has counted it as idle, so that nobody starts another meanwhile. */
-	for (w->leading = crew_wait_for_lead(s); w->leading; w->leading = w->leading || crew_take_lead(s)) {
+	for (w->leading = crew_wait_for_lead(s); w->leading;
+	     w->leading = w->leading || crew_take_lead(s)) {
 		uint64_t time;
 		ssize_t n;
 

@@ -27,13 +27,12 @@ struct session {
 	_Atomic bool dozing; /* the housekeeper wants to hear of the next request */
 	struct lookout lookout;
 	struct receive receive; /* the leader's */
-	int done, ready, wake; /* eventfds */
-	pthread_mutex_t lock; /* guards `workers` and `spare` */
+	int done, ready, wake;	/* eventfds */
+	pthread_mutex_t lock;	/* guards `workers` and `spare` */
 	struct worker *workers; /* all there ever were; those not running are spare */
 	struct worker *spare[MAX_WORKERS];
 	unsigned spares;
 };
-
 
 /* crew.c: waits for the lead, which is let go by hand_over(). The worker is counted as idle already.
  * False: it is not needed any more. */

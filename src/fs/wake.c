@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#define SCORE_MAX 8u
-#define SCORE_PAYS 2u
-#define MISSES_MAX 4u
+#define SCORE_MAX    8u
+#define SCORE_PAYS   2u
+#define MISSES_MAX   4u
 #define MISSES_PAUSE 5000000ull /* ns */
 /* A look after a longer time says nothing about now. */
 #define LOOK_STALE (4 * WAKE_BACK_OFF)
@@ -35,7 +35,7 @@ void wake_times(struct wake *w, struct wake_look *look, uint64_t now, bool known
 	if (!known || (look->at && elapsed < LOOK_STALE && delayed > look->delayed &&
 		       (delayed - look->delayed) * 100 > elapsed * WAKE_DELAY_PERCENT))
 		w->paused_until = now + WAKE_BACK_OFF;
-	*look = (struct wake_look){.at = now, .delayed = delayed};
+	*look = (struct wake_look){ .at = now, .delayed = delayed };
 }
 
 uint64_t wake_budget(const struct wake *w, uint64_t now)
@@ -54,8 +54,7 @@ static bool count_burst(struct wake *w, uint64_t gap)
 
 bool wake_arrived(struct wake *w, enum wake_came came, uint64_t now, uint64_t gap)
 {
-	bool pays = came == WAKE_CAUGHT ||
-		    (came == WAKE_SLEPT && gap < w->spin + WAKE_SLEEP_COST);
+	bool pays = came == WAKE_CAUGHT || (came == WAKE_SLEPT && gap < w->spin + WAKE_SLEEP_COST);
 
 	if (pays && w->score < SCORE_MAX)
 		w->score++;

@@ -14,21 +14,21 @@
 
 #include "options.h"
 
-#define WAKE_SPIN_AUTO 20000ull	      /* ns; longer gains little and hurts where CPUs are busy */
-#define WAKE_SPIN_LONG 50000ull	      /* ns, wake=spin */
-#define WAKE_SLEEP_COST 40000ull      /* ns that a sleep may add to the time to the next request */
-#define WAKE_LOOK_EVERY 10000000ull   /* ns between looks at how busy the CPUs are */
-#define WAKE_BACK_OFF 50000000ull     /* ns without spinning when they are */
-#define WAKE_DELAY_PERCENT 8	      /* of the time without a CPU: busy */
-#define WAKE_BURST_GAP 500000ull      /* ns between requests of a burst */
+#define WAKE_SPIN_AUTO	    20000ull /* ns; longer gains little and hurts where CPUs are busy */
+#define WAKE_SPIN_LONG	    50000ull /* ns, wake=spin */
+#define WAKE_SLEEP_COST	    40000ull /* ns that a sleep may add to the time to the next request */
+#define WAKE_LOOK_EVERY	    10000000ull /* ns between looks at how busy the CPUs are */
+#define WAKE_BACK_OFF	    50000000ull /* ns without spinning when they are */
+#define WAKE_DELAY_PERCENT  8		/* of the time without a CPU: busy */
+#define WAKE_BURST_GAP	    500000ull	/* ns between requests of a burst */
 #define WAKE_BURST_REQUESTS 4u
 
 struct wake {
-	uint64_t spin;	      /* ns to look for a request at most; 0: never */
+	uint64_t spin; /* ns to look for a request at most; 0: never */
 	uint64_t paused_until;
-	unsigned score;	      /* how well it has paid, or would have, lately */
-	unsigned missed;      /* spins in a row that ended in sleep */
-	unsigned close;	      /* requests in a row that belong to a burst */
+	unsigned score;	 /* how well it has paid, or would have, lately */
+	unsigned missed; /* spins in a row that ended in sleep */
+	unsigned close;	 /* requests in a row that belong to a burst */
 };
 
 /* The last look at a thread's times: each has its own, as the lead may change with each request. */
@@ -50,9 +50,9 @@ void wake_times(struct wake *wake, struct wake_look *look, uint64_t now, bool kn
 uint64_t wake_budget(const struct wake *wake, uint64_t now);
 
 enum wake_came {
-	WAKE_SLEPT,   /* it came during a sleep without a spin before */
-	WAKE_CAUGHT,  /* while spinning */
-	WAKE_MISSED,  /* in the sleep after a spin */
+	WAKE_SLEPT,  /* it came during a sleep without a spin before */
+	WAKE_CAUGHT, /* while spinning */
+	WAKE_MISSED, /* in the sleep after a spin */
 };
 /* The next request has come, `gap` ns after the one before was done. True: within a burst. */
 bool wake_arrived(struct wake *wake, enum wake_came came, uint64_t now, uint64_t gap);

@@ -189,7 +189,8 @@ void walking_opened(fuse_req_t req, struct fs *fs, struct node *node)
 	if (fstat(lease.fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
 		if (asleep && resident(lease.fd, 1) == 0)
 			walker_wake(w->walker);
-		else if (!asleep && walker_open(w->walker, &who, node, st.st_ino, (uint64_t)st.st_size))
+		else if (!asleep &&
+			 walker_open(w->walker, &who, node, st.st_ino, (uint64_t)st.st_size))
 			sample_later(w, node->id, who.pid);
 	}
 	tree_return(&fs->tree, &lease);
@@ -236,7 +237,7 @@ bool walking_tick(struct fs *fs)
 
 static void say_pattern(FILE *out, const struct plan_view *v)
 {
-	static const char *const order[ORDERS] = {"as listed", "by name", "by inode"};
+	static const char *const order[ORDERS] = { "as listed", "by name", "by inode" };
 
 	if (v->banned)
 		fprintf(out, "pattern  none: guesses were wrong, nothing is guessed for %u opens\n",
@@ -272,11 +273,11 @@ void walking_explain(FILE *out, struct fs *fs, int fd)
 		return;
 	say_pattern(out, &v);
 	fprintf(out, "entries  %u, %u of them opened\n", v.entries, v.opened);
-	fprintf(out, "ahead    %u files fetched and not opened yet; up to %u files, %u directories\n",
+	fprintf(out,
+		"ahead    %u files fetched and not opened yet; up to %u files, %u directories\n",
 		v.ahead, v.window, v.dirs_window);
 	if (v.right + v.wrong)
-		fprintf(out, "guesses  %u of the last %u were right\n", v.right,
-			v.right + v.wrong);
+		fprintf(out, "guesses  %u of the last %u were right\n", v.right, v.right + v.wrong);
 }
 
 void walking_count(const struct fs *fs, struct stats_snapshot *s)

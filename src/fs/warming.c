@@ -80,13 +80,16 @@ void warming_explain(FILE *out, const struct fs *fs, struct node *node)
 	const struct policy_verdict *verdict = &disk_facts(fs)->large_file;
 
 	if (fs->warm && warm_watches(fs->warm, node->id))
-		fprintf(out, "ahead    watched: who reads it in order gets up to %llu MiB fetched "
-			"ahead\n", (unsigned long long)(fs->warm_window >> 20));
+		fprintf(out,
+			"ahead    watched: who reads it in order gets up to %llu MiB fetched "
+			"ahead\n",
+			(unsigned long long)(fs->warm_window >> 20));
 	else if (!fs->warm || !verdict->warm_beneath)
-		fprintf(out, "ahead    nothing is fetched: %s\n", verdict->warm_beneath
-			? "no memory" : verdict->reason);
+		fprintf(out, "ahead    nothing is fetched: %s\n",
+			verdict->warm_beneath ? "no memory" : verdict->reason);
 	else
-		fprintf(out, "ahead    not watched: small, hot, read through or without a pattern\n");
+		fprintf(out,
+			"ahead    not watched: small, hot, read through or without a pattern\n");
 }
 
 void warming_closed(struct fs *fs, struct node *node)

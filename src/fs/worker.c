@@ -9,8 +9,8 @@
 
 /* What stands before a WRITE's data (uapi fuse.h). */
 #define WRITE_HEADER (sizeof(struct request_header) + 40)
-#define PAGE 4096u
-#define IN_BYTES (WORKER_IN_ROOM + 2 * PAGE)
+#define PAGE	     4096u
+#define IN_BYTES     (WORKER_IN_ROOM + 2 * PAGE)
 
 /* A thread's own worker: libfuse's handlers get no argument of ours but the file system. */
 static _Thread_local struct worker *self;

@@ -28,7 +28,7 @@ struct request_header {
 
 /* Bytes of data in one request or reply: the kernel's default limit of 256 pages. */
 #define WORKER_MAX_DATA (1u << 20)
-#define WORKER_IN_ROOM (WORKER_MAX_DATA + 4096)
+#define WORKER_IN_ROOM	(WORKER_MAX_DATA + 4096)
 
 struct worker {
 	struct session *session;
@@ -36,13 +36,14 @@ struct worker {
 	struct creds creds;
 	struct stats_block *stats;
 	bool listed; /* the session's */
-	char *in;  /* requests are received here: WORKER_IN_ROOM bytes */
-	char *out; /* WORKER_MAX_DATA bytes for a reply, page-aligned */
+	char *in;    /* requests are received here: WORKER_IN_ROOM bytes */
+	char *out;   /* WORKER_MAX_DATA bytes for a reply, page-aligned */
 	bool leading;
-	uint64_t section; /* 0, or what might wait since then (lookout.h); `leading` is unsure then */
-	uint32_t asked;	  /* the session's count, when the request was received */
-	long sleeps;	  /* this thread's, before it might wait; -1: not looked at */
-	uint8_t wait;	  /* enum lookout_wait */
+	uint64_t
+		section; /* 0, or what might wait since then (lookout.h); `leading` is unsure then */
+	uint32_t asked;	 /* the session's count, when the request was received */
+	long sleeps;	 /* this thread's, before it might wait; -1: not looked at */
+	uint8_t wait;	 /* enum lookout_wait */
 	int tid;
 	struct wake_look look;
 	int err; /* positive errno of the last reply */

@@ -10,7 +10,7 @@
 
 /* Threads of the buffered backend beside another one: it carries exceptions only. */
 #define BUFFERED_DEPTH 8u
-#define PIECES_MAX 8u
+#define PIECES_MAX     8u
 
 struct carrier {
 	const struct io_backend_ops *ops;
@@ -26,12 +26,14 @@ struct engine {
 /* The next best. */
 static const struct io_backend_ops *after(const struct io_backend_ops *ops)
 {
-	return ops == &io_ring_ops ? &io_direct_ops : ops == &io_direct_ops ? &io_buffered_ops : NULL;
+	return ops == &io_ring_ops     ? &io_direct_ops
+	       : ops == &io_direct_ops ? &io_buffered_ops
+				       : NULL;
 }
 
 static int open_best(struct engine *e, const struct io_backend_ops *wanted, unsigned depth)
 {
-	const struct io_limits limits = {.depth = depth, .pool = e->pool};
+	const struct io_limits limits = { .depth = depth, .pool = e->pool };
 	int err = -EINVAL;
 
 	for (const struct io_backend_ops *ops = wanted; ops; ops = after(ops)) {
@@ -50,7 +52,7 @@ static int open_best(struct engine *e, const struct io_backend_ops *wanted, unsi
 struct engine *engine_new(const struct io_backend_ops *wanted, uint64_t memory, unsigned depth,
 			  int *err)
 {
-	const struct io_limits few = {.depth = BUFFERED_DEPTH};
+	const struct io_limits few = { .depth = BUFFERED_DEPTH };
 	struct engine *e = calloc(1, sizeof(*e));
 
 	*err = -ENOMEM;

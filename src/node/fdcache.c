@@ -12,9 +12,9 @@
 
 struct fdcache_way {
 	uint64_t nodeid; /* 0: the way is free, or its owner was dropped while it was lent */
-	int fd;          /* -1: none */
+	int fd;		 /* -1: none */
 	uint32_t leases;
-	uint32_t used;  /* the set's clock at the last use */
+	uint32_t used;	/* the set's clock at the last use */
 	uint32_t epoch; /* the cache's epoch at the last use */
 };
 
@@ -74,7 +74,7 @@ static void lend(struct fdcache *c, struct set *s, struct fdcache_way *w, struct
 	w->leases++;
 	w->used = ++s->clock;
 	w->epoch = atomic_load_explicit(&c->epoch, memory_order_relaxed);
-	*lease = (struct fd_lease){.fd = w->fd, .way = w};
+	*lease = (struct fd_lease){ .fd = w->fd, .way = w };
 }
 
 bool fdcache_get(struct fdcache *c, uint64_t nodeid, struct fd_lease *lease)
@@ -128,7 +128,7 @@ void fdcache_put(struct fdcache *c, uint64_t nodeid, int fd, struct fd_lease *le
 			atomic_fetch_add_explicit(&c->count, 1, memory_order_relaxed);
 		lend(c, s, w, lease);
 	} else {
-		*lease = (struct fd_lease){.fd = fd, .own = true};
+		*lease = (struct fd_lease){ .fd = fd, .own = true };
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (evicted >= 0)

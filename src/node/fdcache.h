@@ -22,7 +22,7 @@ struct fd_lease {
 	bool own;
 };
 
-#define FD_LEASE_NONE ((struct fd_lease){.fd = -1})
+#define FD_LEASE_NONE ((struct fd_lease){ .fd = -1 })
 
 /* capacity: descriptors at most, rounded up to a whole number of sets. NULL without memory. */
 struct fdcache *fdcache_new(unsigned capacity);

@@ -14,7 +14,7 @@ union handle_buffer {
 
 int identity_of(int directory, const char *name, struct identity *id)
 {
-	union handle_buffer b = {.handle = {.handle_bytes = MAX_HANDLE_SZ}};
+	union handle_buffer b = { .handle = { .handle_bytes = MAX_HANDLE_SZ } };
 	int mount_id;
 
 	if (name_to_handle_at(directory, name, &b.handle, &mount_id, *name ? 0 : AT_EMPTY_PATH) < 0)
@@ -27,7 +27,7 @@ int identity_of(int directory, const char *name, struct identity *id)
 
 void identity_by_number(dev_t device, ino_t inode, uint64_t birth, struct identity *id)
 {
-	uint64_t number[3] = {device, inode, birth};
+	uint64_t number[3] = { device, inode, birth };
 
 	id->length = sizeof(number);
 	id->type = IDENTITY_BY_NUMBER;
@@ -39,7 +39,7 @@ void identity_by_number(dev_t device, ino_t inode, uint64_t birth, struct identi
 void identity_by_place(uint64_t parent, const char *name, struct identity *id)
 {
 	uint64_t h = 14695981039346656037ull; /* FNV-1a */
-	uint64_t number[3] = {parent, 0, PLACED};
+	uint64_t number[3] = { parent, 0, PLACED };
 
 	for (const unsigned char *c = (const unsigned char *)name; *c; c++)
 		h = (h ^ *c) * 1099511628211ull;
@@ -63,13 +63,13 @@ bool identity_is_placed(const struct identity *id)
 #define AT_HANDLE_FID 0x200 /* uapi linux/fcntl.h since 6.6 */
 #endif
 /* struct ovl_fh, fs/overlayfs/overlayfs.h: three bytes to align, version, magic, length, flags. */
-#define OVL_FILEID_V1 0xf8
-#define OVL_FH_MAGIC 0xfb
+#define OVL_FILEID_V1	       0xf8
+#define OVL_FH_MAGIC	       0xfb
 #define OVL_FH_FLAG_PATH_UPPER 0x04
 
 bool identity_from_lower(int fd)
 {
-	union handle_buffer b = {.handle = {.handle_bytes = MAX_HANDLE_SZ}};
+	union handle_buffer b = { .handle = { .handle_bytes = MAX_HANDLE_SZ } };
 	int mount_id;
 
 	if (name_to_handle_at(fd, "", &b.handle, &mount_id, AT_EMPTY_PATH | AT_HANDLE_FID) < 0)

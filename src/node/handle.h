@@ -13,7 +13,7 @@
 
 struct identity {
 	uint8_t length; /* bytes in use */
-	int16_t type;   /* the handle's type; IDENTITY_BY_NUMBER when there are no handles */
+	int16_t type;	/* the handle's type; IDENTITY_BY_NUMBER when there are no handles */
 	/* Handles: ext4 8 bytes, xfs 8 to 24, btrfs 20 or 40; the kernel's bound is MAX_HANDLE_SZ. */
 	unsigned char bytes[MAX_HANDLE_SZ];
 };

@@ -8,7 +8,7 @@
 
 #include "util/slab.h"
 
-#define SHARDS 16u
+#define SHARDS	 16u
 #define MAX_OPEN (1u << 24)
 
 struct openfile_table {

@@ -20,18 +20,18 @@ enum way {
 
 /* Guarded by node_lock() of its node. */
 struct open_inode {
-	uint32_t opens;   /* openfiles */
-	uint32_t writers; /* those of them that may write */
+	uint32_t opens;	   /* openfiles */
+	uint32_t writers;  /* those of them that may write */
 	uint32_t failures; /* failed writes that an fsync has reported (op_fsync) */
-	int failure;       /* the last of them, -errno */
+	int failure;	   /* the last of them, -errno */
 	enum way way;
 	int backing_id; /* WAY_KERNEL, and WAY_DIRECT for mmap: FUSE's number for the backing file; 0: none */
 	uint32_t kept_at; /* the tick of the last close, for an id kept without opens (fs/kept.h) */
-	bool by_path;     /* the backing file is an O_PATH descriptor's: it counts as no open */
-	bool listed;      /* among the kept, and so not to be freed */
-	bool doomed;      /* deleted: nothing is to be kept of it */
-	bool large;       /* worth watching for a pattern, when it was registered */
-	int pin;        /* O_PATH descriptor of a deleted object that is still in use, or -1 */
+	bool by_path;	  /* the backing file is an O_PATH descriptor's: it counts as no open */
+	bool listed;	  /* among the kept, and so not to be freed */
+	bool doomed;	  /* deleted: nothing is to be kept of it */
+	bool large;	  /* worth watching for a pattern, when it was registered */
+	int pin;	  /* O_PATH descriptor of a deleted object that is still in use, or -1 */
 	uint32_t holders; /* opens, where no handle leads to the object (tree_hold()) */
 	int held;	  /* its O_PATH descriptor meanwhile, or -1 */
 };
@@ -61,21 +61,22 @@ struct openfile {
 	uint64_t nodeid;
 	int fd; /* -1: opened only to be read, on the kernel way */
 	int flags;
-	int direct; /* with WAY_DIRECT: opened once more with O_DIRECT, or -1 */
+	int direct;		/* with WAY_DIRECT: opened once more with O_DIRECT, or -1 */
 	_Atomic uint32_t align; /* of what goes by `direct`, bytes; 1: nothing does */
-	bool direct_writes; /* `direct` is open for writing too */
-	uint8_t kept; /* descriptors that count against the table's limit */
+	bool direct_writes;	/* `direct` is open for writing too */
+	uint8_t kept;		/* descriptors that count against the table's limit */
 	bool writer;
 	bool large; /* as its inode's */
 	enum way way;
 	uint32_t failures; /* those of its inode that it knows of, or that were before it */
 	struct dirstream *dir;
-	_Atomic uint64_t read_end; /* where the first read ended; 0: there was none */
+	_Atomic uint64_t read_end;    /* where the first read ended; 0: there was none */
 	_Atomic uint32_t read_length; /* its bytes */
-	_Atomic uint64_t write_end; /* where the last write ended, if it came to us */
-	_Atomic uint64_t joined; /* bytes that were written in order (direct_write.c) */
+	_Atomic uint64_t write_end;   /* where the last write ended, if it came to us */
+	_Atomic uint64_t joined;      /* bytes that were written in order (direct_write.c) */
 	_Atomic bool no_joining;
-	_Atomic(struct ahead *) ahead; /* whoever has set it closes it; NULL: nothing is read ahead */
+	_Atomic(struct ahead *)
+		ahead; /* whoever has set it closes it; NULL: nothing is read ahead */
 };
 
 struct openfile_table;

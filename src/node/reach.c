@@ -88,7 +88,7 @@ static int climb(struct tree *t, struct node *n, struct climb *c, struct fd_leas
 /* Without handles: down from the nearest ancestor whose descriptor is at hand. n is counted. */
 static int walk_down(struct tree *t, struct node *n, struct fd_lease *lease)
 {
-	struct climb c = {0};
+	struct climb c = { 0 };
 	int err = climb(t, n, &c, lease);
 
 	while (!err && c.depth) {

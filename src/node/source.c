@@ -23,7 +23,7 @@
 /* The clone would otherwise be a peer of SOURCE's mount, and mounts made there would show in it. */
 static int make_private(int tree, const struct kernel *k)
 {
-	struct mount_attr attr = {.propagation = MS_PRIVATE};
+	struct mount_attr attr = { .propagation = MS_PRIVATE };
 
 	if (!k->has[KERNEL_MOUNT_SETATTR])
 		return -ENOSYS;
@@ -32,14 +32,15 @@ static int make_private(int tree, const struct kernel *k)
 
 int source_set_atime(struct source *s, bool never, bool always)
 {
-	struct mount_attr attr = {.attr_clr = MOUNT_ATTR__ATIME};
+	struct mount_attr attr = { .attr_clr = MOUNT_ATTR__ATIME };
 
 	if (s->tree < 0)
 		return -ENOSYS;
-	attr.attr_set = never ? MOUNT_ATTR_NOATIME
-			      : always ? MOUNT_ATTR_STRICTATIME : MOUNT_ATTR_RELATIME;
-	return or_errno(syscall(SYS_mount_setattr, s->tree, "", AT_EMPTY_PATH, &attr,
-				sizeof(attr)));
+	attr.attr_set = never	 ? MOUNT_ATTR_NOATIME
+			: always ? MOUNT_ATTR_STRICTATIME
+				 : MOUNT_ATTR_RELATIME;
+	return or_errno(
+		syscall(SYS_mount_setattr, s->tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 }
 
 /* A detached bind mount of the directory, or -1 where that can't be had. */
@@ -90,7 +91,8 @@ static bool breaks_links(const struct source *s, int proc)
 		sys_line(AT_FDCWD, "/sys/module/overlay/parameters/index", index, sizeof(index));
 		if (e && strstr(e->options, "upperdir="))
 			breaks = mount_option(e, "index", false, value, sizeof(value))
-				 ? strcmp(value, "off") == 0 : index[0] != 'Y';
+					 ? strcmp(value, "off") == 0
+					 : index[0] != 'Y';
 	}
 	mountinfo_deinit(&m);
 	return breaks;
@@ -118,7 +120,7 @@ int source_open(struct source *s, const struct kernel *k, const char *path, char
 	autoclose int directory = -1;
 	int result = -1;
 
-	*s = (struct source){.tree = -1, .root = -1, .proc = -1, .proc_fds = -1};
+	*s = (struct source){ .tree = -1, .root = -1, .proc = -1, .proc_fds = -1 };
 	directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (directory >= 0) {
 		s->tree = clone_tree(directory, k);
@@ -156,7 +158,7 @@ int source_start(struct source *s)
 
 void source_deinit(struct source *s)
 {
-	int *fd[] = {&s->proc_fds, &s->proc, &s->root, &s->tree};
+	int *fd[] = { &s->proc_fds, &s->proc, &s->root, &s->tree };
 
 	for (unsigned i = 0; i < sizeof(fd) / sizeof(fd[0]); i++)
 		if (*fd[i] >= 0)

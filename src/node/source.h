@@ -17,19 +17,19 @@
 #include "probe/kernel.h"
 
 struct source {
-	char *path;      /* absolute, for people to read */
-	int tree;        /* the clone; -1 without */
-	int root;        /* its root directory, opened O_RDONLY: serves open_by_handle_at */
-	int proc;        /* /proc, O_PATH */
-	int proc_fds;    /* /proc/self/fd of the serving process: reopens O_PATH descriptors */
-	dev_t device;    /* st_dev of the root */
-	bool by_handle;  /* objects are reopened by file handle */
+	char *path;	     /* absolute, for people to read */
+	int tree;	     /* the clone; -1 without */
+	int root;	     /* its root directory, opened O_RDONLY: serves open_by_handle_at */
+	int proc;	     /* /proc, O_PATH */
+	int proc_fds;	     /* /proc/self/fd of the serving process: reopens O_PATH descriptors */
+	dev_t device;	     /* st_dev of the root */
+	bool by_handle;	     /* objects are reopened by file handle */
 	unsigned long flags; /* ST_* of SOURCE's own mount */
 	unsigned long filesystem; /* f_type */
 	bool ordinary; /* ext4, xfs, btrfs, tmpfs: a close has nothing to report there, the times of
 			* directories tell each change, by a clock that is ours, and who looks or
 			* deletes is asked for access only */
-	bool in_memory; /* tmpfs, ramfs: nothing waits there */
+	bool in_memory;	   /* tmpfs, ramfs: nothing waits there */
 	bool breaks_links; /* overlayfs that copies up, without an index: see identity_by_place() */
 };
 

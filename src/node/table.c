@@ -10,10 +10,10 @@
 #include "util/cleanup.h"
 #include "util/slab.h"
 
-#define SHARDS 16u
-#define STRIPES 64u
+#define SHARDS	      16u
+#define STRIPES	      64u
 #define FIRST_BUCKETS 64u
-#define MAX_NODES (1u << 28) /* addresses reserved, not memory */
+#define MAX_NODES     (1u << 28) /* addresses reserved, not memory */
 
 struct shard {
 	_Alignas(64) pthread_mutex_t lock;
@@ -41,7 +41,7 @@ struct node_table *node_table_new(struct fdcache *fdcache)
 		return NULL;
 	memset(t, 0, sizeof(*t));
 	t->fdcache = fdcache;
-	t->root = (struct node){.id = NODE_ROOT_ID, .type = S_IFDIR, .lookups = 1};
+	t->root = (struct node){ .id = NODE_ROOT_ID, .type = S_IFDIR, .lookups = 1 };
 	for (unsigned i = 0; i < STRIPES; i++)
 		pthread_mutex_init(&t->stripe[i].lock, NULL);
 	for (unsigned i = 0; i < SHARDS; i++) {

@@ -19,7 +19,7 @@
 #include "node/fdcache.h"
 #include "node/handle.h"
 
-#define NODE_ROOT_ID 1ull /* FUSE_ROOT_ID */
+#define NODE_ROOT_ID	     1ull /* FUSE_ROOT_ID */
 #define NODE_INLINE_IDENTITY 24
 
 /* Where a node was last seen: the way to it where there are no handles. Guarded by node_lock(). */
@@ -32,16 +32,16 @@ struct open_inode;
 
 struct node {
 	uint64_t id;
-	uint64_t lookups;           /* guarded by the shard's lock */
-	_Atomic uint64_t version;   /* of the content that FUSE's page cache holds; 0: none */
-	struct open_inode *open;    /* while it is open or pinned; guarded by node_lock() */
-	struct place *place;        /* NULL with handles */
-	uint32_t next;              /* chain of the shard's bucket: slab index + 1, 0 ends */
+	uint64_t lookups;	  /* guarded by the shard's lock */
+	_Atomic uint64_t version; /* of the content that FUSE's page cache holds; 0: none */
+	struct open_inode *open;  /* while it is open or pinned; guarded by node_lock() */
+	struct place *place;	  /* NULL with handles */
+	uint32_t next;		  /* chain of the shard's bucket: slab index + 1, 0 ends */
 	_Atomic uint32_t hash;
-	uint16_t type;              /* S_IFMT bits */
+	uint16_t type; /* S_IFMT bits */
 	int16_t handle_type;
 	uint8_t length;
-	bool hashed;                /* guarded by the shard's lock */
+	bool hashed; /* guarded by the shard's lock */
 	union {
 		unsigned char near[NODE_INLINE_IDENTITY];
 		unsigned char *far; /* longer identities */

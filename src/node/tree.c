@@ -220,7 +220,7 @@ static struct node *named_by_handle(struct tree *t, const struct identity *id,
 		return n;
 	fd = identity_open(t->source.root, id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0) {
-		*lease = (struct fd_lease){.fd = fd, .own = true};
+		*lease = (struct fd_lease){ .fd = fd, .own = true };
 		return n;
 	}
 	node_forget(t->nodes, n, 1);
@@ -244,7 +244,7 @@ struct node *tree_named(struct tree *t, struct node *parent, int directory, cons
 		return NULL;
 	n = tree_known(t, parent, name, fd);
 	if (n)
-		*lease = (struct fd_lease){.fd = fd, .own = true};
+		*lease = (struct fd_lease){ .fd = fd, .own = true };
 	else
 		close(fd);
 	return n;

@@ -53,8 +53,8 @@ void tree_unhold(struct tree *tree, struct node *node);
 struct child {
 	struct node *node; /* counted: the kernel, or node_forget(), takes it from there */
 	struct statx stx;
-	int fd;            /* O_PATH, the caller's to close or to keep */
-	bool waited;       /* fs_lookup(): it was not in memory */
+	int fd;	     /* O_PATH, the caller's to close or to keep */
+	bool waited; /* fs_lookup(): it was not in memory */
 };
 
 /* Looks a name up below an open directory, which is parent's. 0 or -errno. */

@@ -8,7 +8,7 @@
 
 void depot_init(struct depot *depot, uint32_t chunks)
 {
-	for (uint32_t class = 0; class < POOL_CLASSES; class++)
+	for (uint32_t class = 0; class < POOL_CLASSES; class ++)
 		depot->partial[class] = depot->empty[class] = POOL_NONE;
 	depot->spare = POOL_NONE;
 	depot->uncommitted = chunks;
@@ -107,7 +107,7 @@ void depot_add(struct pool *pool, uint32_t number, uint32_t class)
 		if (++depot->committed > depot->peak)
 			depot->peak = depot->committed;
 	}
-	c->class = (uint8_t)class;
+	c->class = (uint8_t) class;
 	c->first = c->used = 0;
 	c->free = 0;
 	c->idle = false;
@@ -176,7 +176,7 @@ bool depot_grant(struct pool *pool, struct request *r)
 	uint32_t chunks = (missing + class_per_chunk(r->class) - 1) / class_per_chunk(r->class);
 	uint32_t others = 0;
 
-	for (uint32_t class = 0; chunks && class < POOL_CLASSES; class++)
+	for (uint32_t class = 0; chunks && class < POOL_CLASSES; class ++)
 		others += class == r->class ? 0 : depot->empties[class];
 	if (chunks > others + depot->uncommitted)
 		return false;
@@ -217,7 +217,7 @@ void depot_drain_class(struct pool *pool, uint32_t class)
 
 void depot_drain_all(struct pool *pool)
 {
-	for (uint32_t class = 0; class < POOL_CLASSES; class++)
+	for (uint32_t class = 0; class < POOL_CLASSES; class ++)
 		depot_drain_class(pool, class);
 }
 

@@ -125,7 +125,7 @@ static int64_t close_and_count(struct pool *pool)
 	int64_t out = 0;
 
 	for (uint32_t i = 0; i <= pool->shard_mask; i++)
-		for (uint32_t class = 0; class < POOL_CLASSES; class++) {
+		for (uint32_t class = 0; class < POOL_CLASSES; class ++) {
 			struct magazine *m = &pool->shard[i].magazine[class];
 
 			/* Relaxed: leases are only counted here. Acquire: those who returned theirs

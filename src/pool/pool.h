@@ -19,9 +19,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define POOL_MIN_SIZE 4096u		/* smallest class: a page */
-#define POOL_MAX_SIZE (1u << 20)	/* largest class, and the size of a chunk */
-#define POOL_CHUNK POOL_MAX_SIZE
+#define POOL_MIN_SIZE	4096u	   /* smallest class: a page */
+#define POOL_MAX_SIZE	(1u << 20) /* largest class, and the size of a chunk */
+#define POOL_CHUNK	POOL_MAX_SIZE
 #define POOL_MAX_MEMORY (1ull << 38) /* 256 GiB; less than that */
 
 struct pool;
@@ -34,12 +34,12 @@ struct pool_buffer {
 };
 
 struct pool_counters {
-	uint64_t leases, returns;	/* buffers */
-	uint64_t waits;			/* leases that had to wait */
-	uint64_t timeouts, cancelled;	/* of those, ended without buffers */
-	uint64_t failures;		/* leases that failed for want of memory from the kernel */
-	uint64_t committed, peak;	/* bytes of memory now, and at most */
-	uint64_t leased;		/* bytes out now */
+	uint64_t leases, returns;     /* buffers */
+	uint64_t waits;		      /* leases that had to wait */
+	uint64_t timeouts, cancelled; /* of those, ended without buffers */
+	uint64_t failures;	      /* leases that failed for want of memory from the kernel */
+	uint64_t committed, peak;     /* bytes of memory now, and at most */
+	uint64_t leased;	      /* bytes out now */
 };
 
 /*
@@ -103,6 +103,6 @@ void pool_observe(struct pool *pool, const struct pool_observer *observer);
  * housekeeping thread, and under pressure. */
 size_t pool_trim(struct pool *pool, bool all);
 
-size_t pool_memory(const struct pool *pool);	 /* bytes at most */
-uint32_t pool_chunks(const struct pool *pool);	 /* chunks at most: indices are below this */
+size_t pool_memory(const struct pool *pool);   /* bytes at most */
+uint32_t pool_chunks(const struct pool *pool); /* chunks at most: indices are below this */
 void pool_read_counters(struct pool *pool, struct pool_counters *counters);

@@ -83,7 +83,7 @@ static void add_class(struct pool *pool, uint32_t class, struct pool_counters *c
 void pool_read_counters(struct pool *pool, struct pool_counters *counters)
 {
 	memset(counters, 0, sizeof(*counters));
-	for (uint32_t class = 0; class < POOL_CLASSES; class++)
+	for (uint32_t class = 0; class < POOL_CLASSES; class ++)
 		add_class(pool, class, counters);
 	pthread_mutex_lock(&pool->lock);
 	counters->waits = pool->waits;

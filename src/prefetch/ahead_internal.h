@@ -9,8 +9,8 @@
 #include "prefetch/pattern.h"
 #include "prefetch/still.h"
 
-#define PIECES 64u	   /* of one open file, those included that are being given up */
-#define STREAM_PIECES 48u  /* of them, wanted ones */
+#define PIECES	       64u /* of one open file, those included that are being given up */
+#define STREAM_PIECES  48u /* of them, wanted ones */
 #define SUBMIT_AT_ONCE 16u /* requests in one call */
 
 enum piece_state { PIECE_FREE, PIECE_FLIGHT, PIECE_READY };
@@ -23,8 +23,8 @@ struct piece {
 	uint64_t end;	    /* of what there is of the file */
 	ssize_t result;
 	enum piece_state state;
-	bool stale;	/* for nobody any more; given up as soon as it is in no use */
-	bool touched;	/* by a reader */
+	bool stale;   /* for nobody any more; given up as soon as it is in no use */
+	bool touched; /* by a reader */
 	uint8_t cursor;
 	unsigned users; /* loans */
 };
@@ -47,10 +47,10 @@ struct ahead {
 
 struct ahead_set {
 	struct engine *engine;
-	unsigned limit;		     /* pieces of all streams; each may occupy a chunk of the pool */
-	_Atomic unsigned held;	     /* relaxed, as all counters here: one too many does no harm */
+	unsigned limit;	       /* pieces of all streams; each may occupy a chunk of the pool */
+	_Atomic unsigned held; /* relaxed, as all counters here: one too many does no harm */
 	_Atomic unsigned in_flight;
-	_Atomic unsigned active;     /* aheads that hold a piece */
+	_Atomic unsigned active; /* aheads that hold a piece */
 	_Atomic uint64_t used, late, wasted, bytes, stale;
 	pthread_mutex_t lock;
 	struct ahead *first;

@@ -114,8 +114,13 @@ static bool prepare(struct ahead *a, struct piece *p, unsigned cursor, const str
 		return false;
 	memset(p, 0, sizeof(*p));
 	p->request = (struct io_request){
-		.kind = IO_READ, .fd = a->fd, .offset = want->offset, .length = length,
-		.buffer = buffer, .done = arrived, .argument = p,
+		.kind = IO_READ,
+		.fd = a->fd,
+		.offset = want->offset,
+		.length = length,
+		.buffer = buffer,
+		.done = arrived,
+		.argument = p,
 	};
 	p->ahead = a;
 	p->still = *still;

@@ -14,8 +14,8 @@
 #ifndef SYS_cachestat
 #define SYS_cachestat 451 /* newer than Debian 12's headers; the same on every architecture */
 #endif
-#define PAGE 4096
-#define QUEUE 1024u /* pieces */
+#define PAGE	     4096
+#define QUEUE	     1024u /* pieces */
 #define RESIDENT_MAX (256u << 20)
 
 struct fetch_file {
@@ -112,7 +112,7 @@ int64_t fetch_resident(int fd, uint64_t offset, uint64_t length)
 {
 	struct {
 		uint64_t offset, length;
-	} range = {offset, length};
+	} range = { offset, length };
 	struct {
 		uint64_t cache, dirty, writeback, evicted, recently_evicted;
 	} stat;
@@ -208,8 +208,7 @@ struct fetcher *fetcher_free(struct fetcher *f)
 	return NULL;
 }
 
-uint64_t fetcher_queue(struct fetcher *f, struct fetch_file *file, uint64_t offset,
-		       uint64_t length)
+uint64_t fetcher_queue(struct fetcher *f, struct fetch_file *file, uint64_t offset, uint64_t length)
 {
 	uint64_t queued = 0;
 
@@ -221,7 +220,7 @@ uint64_t fetcher_queue(struct fetcher *f, struct fetch_file *file, uint64_t offs
 		if (to > offset + length)
 			to = offset + length;
 		f->queue[(f->head + f->count++) % QUEUE] =
-			(struct job){fetch_file_ref(file), from, to - from};
+			(struct job){ fetch_file_ref(file), from, to - from };
 		queued += to - from;
 	}
 	if (f->count > 1)

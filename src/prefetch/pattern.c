@@ -4,9 +4,9 @@
 #include <string.h>
 
 /* Reads of one stream that several threads make overtake each other by about so much. */
-#define NEAR (1u << 20)
+#define NEAR	     (1u << 20)
 #define FIRST_WINDOW (128u << 10)
-#define PATIENCE 2u
+#define PATIENCE     2u
 #define PATIENCE_MAX 64u
 /* Equal distances that make a stride. */
 #define STRIDES 2u
@@ -100,7 +100,9 @@ static bool is_stride(const struct pattern *p)
 static void begin(struct pattern *p, struct cursor *c)
 {
 	*c = (struct cursor){
-		.at = p->last + p->last_length, .length = p->last_length, .reads = 1,
+		.at = p->last + p->last_length,
+		.length = p->last_length,
+		.reads = 1,
 		.run = p->last_length,
 	};
 	if (!is_stride(p))
@@ -170,7 +172,7 @@ static bool next_in_order(const struct pattern *p, const struct cursor *c, uint6
 		return false;
 	from &= ~(p->align - 1);
 	end = min_u64(size, (from / unit + 1) * unit);
-	*piece = (struct extent){from, end - from};
+	*piece = (struct extent){ from, end - from };
 	return true;
 }
 
@@ -185,7 +187,7 @@ static bool next_step(const struct pattern *p, const struct cursor *c, uint64_t 
 		return false;
 	from = c->frontier & ~(p->align - 1);
 	end = min_u64(size, c->frontier + c->length);
-	*piece = (struct extent){from, end - from};
+	*piece = (struct extent){ from, end - from };
 	return true;
 }
 

@@ -10,7 +10,7 @@
 
 #include "prefetch/stream.h"
 
-#define PATTERN_CURSORS 8 /* streams of one open file; the one that rested longest gives way */
+#define PATTERN_CURSORS	  8 /* streams of one open file; the one that rested longest gives way */
 #define PATTERN_MIN_PIECE (64u << 10)
 #define PATTERN_MAX_PIECE (1u << 20)
 /* A window that nobody had to wait for grows no further. */

@@ -6,12 +6,12 @@
 
 #include "prefetch/plan_internal.h"
 
-#define STALE	       1000000000ull /* ns: a directory that is read again after so long is listed again */
-#define TOGETHER       250000000ull  /* ns: two who wait for one file have come by then */
-#define OUTCOMES       16u	     /* guesses settled, before they are judged */
-#define HOT	       16u	     /* guesses in a row that gained nothing */
-#define LOOKED	       2u	     /* look-ups that waited, before all inodes are asked for */
-#define UNLOOKED       64u	     /* directories that are read without a look-up that waited */
+#define STALE	 1000000000ull /* ns: a directory that is read again after so long is listed again */
+#define TOGETHER 250000000ull  /* ns: two who wait for one file have come by then */
+#define OUTCOMES 16u	       /* guesses settled, before they are judged */
+#define HOT	 16u	       /* guesses in a row that gained nothing */
+#define LOOKED	 2u	       /* look-ups that waited, before all inodes are asked for */
+#define UNLOOKED 64u	       /* directories that are read without a look-up that waited */
 
 struct plan *plan_new(uint64_t bytes, bool always)
 {
@@ -149,8 +149,9 @@ bool plan_lookup(struct plan *p, const struct who *who, const struct looked_up *
 		slot = NONE;
 	}
 	if (slot == NONE) {
-		slot = l->directory ? passed_through(p, who, l, now, out)
-				    : plan_ask_node(p, who, l->parent_ino, l->parent_node, now, out);
+		slot = l->directory
+			       ? passed_through(p, who, l, now, out)
+			       : plan_ask_node(p, who, l->parent_ino, l->parent_node, now, out);
 		if (slot == NONE)
 			return false;
 		p->slot[slot].walk = walk_number(p, w);

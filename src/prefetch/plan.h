@@ -14,12 +14,12 @@
 #include "prefetch/folder.h"
 #include "prefetch/recall.h"
 
-#define PLAN_DIRS 2048u		/* directories known at a time */
-#define PLAN_ENTRIES (192u << 10) /* and entries: about 10 MiB */
-#define PLAN_WALKS 48u /* of all programs; bounded by an entry's `walk` */
-#define PLAN_AHEAD 128u		/* files fetched ahead of one walk at most */
-#define PLAN_DIRS_AHEAD 64u	/* directories listed ahead of one walk at most */
-#define PLAN_GUESSES 128u
+#define PLAN_DIRS	 2048u	      /* directories known at a time */
+#define PLAN_ENTRIES	 (192u << 10) /* and entries: about 10 MiB */
+#define PLAN_WALKS	 48u	      /* of all programs; bounded by an entry's `walk` */
+#define PLAN_AHEAD	 128u	      /* files fetched ahead of one walk at most */
+#define PLAN_DIRS_AHEAD	 64u	      /* directories listed ahead of one walk at most */
+#define PLAN_GUESSES	 128u
 #define PLAN_FIRST_BLOCK (16u << 10) /* bytes: what the kernel reads for a program's first byte */
 
 struct plan;
@@ -35,8 +35,8 @@ struct looked_up {
 };
 
 enum guess_kind {
-	GUESS_LIST,    /* read a directory: the entry `index` of folder, or, without folder, `node` */
-	GUESS_META,    /* bring in the inodes of `count` entries from `index` on, in inode order */
+	GUESS_LIST, /* read a directory: the entry `index` of folder, or, without folder, `node` */
+	GUESS_META, /* bring in the inodes of `count` entries from `index` on, in inode order */
 	GUESS_CONTENT, /* bring in the beginning of the file `index` */
 	GUESS_RECALL,  /* the same of `file`, of which no directory is known */
 };
@@ -49,7 +49,7 @@ struct guess {
 	uint64_t bytes;
 	struct folder *folder; /* counted: whoever gets the guess lets it go */
 	struct recall_file file;
-	struct who who;	       /* on whose account */
+	struct who who; /* on whose account */
 };
 
 /* Room for what one event may lead to. */
@@ -62,9 +62,10 @@ struct guesses {
 void guesses_by_inode(struct guesses *guesses);
 
 struct plan_counters {
-	uint64_t listed, inodes;  /* directories and inodes asked for */
-	uint64_t files, pages;	  /* contents asked for; 4 KiB pages that came of it */
-	uint64_t used, late, wasted; /* files: opened in time, opened before they were there, not opened */
+	uint64_t listed, inodes; /* directories and inodes asked for */
+	uint64_t files, pages;	 /* contents asked for; 4 KiB pages that came of it */
+	uint64_t used, late,
+		wasted; /* files: opened in time, opened before they were there, not opened */
 	uint64_t wasted_pages;
 };
 

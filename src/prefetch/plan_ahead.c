@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What lies ahead of a walk, in its own order, and is asked for. */
 
-
 #include "prefetch/plan_internal.h"
 
 #define FIRST_WINDOW 8u
@@ -101,7 +100,7 @@ void walk_contents(struct plan *p, struct walk *w, uint64_t now, struct guesses 
 {
 	struct path at = { .slot = w->slot, .steps = STEPS };
 	uint32_t ahead = 0, asked = 0;
-	struct kinds kinds = {0};
+	struct kinds kinds = { 0 };
 	struct spot s;
 
 	if (!w->confident || w->banned || !walk_is_at(p, w, w->slot) ||

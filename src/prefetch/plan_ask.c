@@ -4,10 +4,10 @@
 
 #include "prefetch/plan_internal.h"
 
-#define INODES 16u	    /* entries in one guess: about a block of the disk's */
-#define INODE_GUESSES 64u   /* of one directory */
-#define INODES_A_PAGE 4u    /* an inode takes the kernel about 1 KiB */
-#define WHOLE	       (8ull << 20) /* bytes: beyond that a file is a stream's affair */
+#define INODES	      16u	   /* entries in one guess: about a block of the disk's */
+#define INODE_GUESSES 64u	   /* of one directory */
+#define INODES_A_PAGE 4u	   /* an inode takes the kernel about 1 KiB */
+#define WHOLE	      (8ull << 20) /* bytes: beyond that a file is a stream's affair */
 
 struct guess *plan_guess(struct guesses *out, enum guess_kind kind, uint32_t slot, uint32_t gen,
 			 struct folder *folder)

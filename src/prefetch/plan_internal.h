@@ -6,20 +6,20 @@
 
 #include "prefetch/plan.h"
 
-#define NONE 0u /* slots are counted from 1 */
+#define NONE	      0u /* slots are counted from 1 */
 #define ENTRY_BUCKETS (1u << 15)
-#define DIR_BUCKETS 1024u
-#define SUFFIXES 16u
-#define PLACES 4u   /* that a walk left, to which somebody may come back */
-#define PLAN_LEVELS 16u /* that a walk goes down between two files */
-#define NEAR	     64 /* ranks that an open may lie ahead of the cursor */
-#define GAP_NEW	     2	/* files passed over, at most, for opens to be in an order */
-#define GAP	     8	/* the same once the order is known */
-#define PASSED 16u  /* directories of which a subdirectory was looked up */
+#define DIR_BUCKETS   1024u
+#define SUFFIXES      16u
+#define PLACES	      4u  /* that a walk left, to which somebody may come back */
+#define PLAN_LEVELS   16u /* that a walk goes down between two files */
+#define NEAR	      64  /* ranks that an open may lie ahead of the cursor */
+#define GAP_NEW	      2	  /* files passed over, at most, for opens to be in an order */
+#define GAP	      8	  /* the same once the order is known */
+#define PASSED	      16u /* directories of which a subdirectory was looked up */
 
 enum slot_state {
 	SLOT_FREE,
-	SLOT_ASKED,  /* its listing is on its way */
+	SLOT_ASKED, /* its listing is on its way */
 	SLOT_LISTED,
 	SLOT_FAILED,
 };
@@ -35,7 +35,8 @@ struct slot {
 	bool opened;	       /* by a program */
 	uint32_t inodes;       /* so many, in their order, have been asked for */
 	uint32_t looked;       /* look-ups of entries that had to wait */
-	uint32_t opens, last, back[ORDERS]; /* opens, the last one's entry, steps backward in each order */
+	uint32_t opens, last,
+		back[ORDERS]; /* opens, the last one's entry, steps backward in each order */
 	uint32_t scattered, hits, tried, chance; /* files fetched because opens come in no order */
 	uint64_t touched, listed;
 	struct who who;
@@ -82,21 +83,21 @@ struct pending {
 };
 
 struct plan {
-	uint64_t limit; /* pages */
+	uint64_t limit;	 /* pages */
 	uint64_t unused; /* pages fetched and not opened yet */
 	bool always, asleep, no_contents, strained, wasteful;
 	uint64_t good, bad; /* of the ledger, when guesses were judged last */
-	uint32_t hot; /* guesses in a row that found all in memory */
+	uint32_t hot;	    /* guesses in a row that found all in memory */
 	uint32_t entries, dirs, free, gens, hand;
 	struct slot slot[PLAN_DIRS + 1];
 	struct walk walk[PLAN_WALKS];
 	uint32_t dir_bucket[DIR_BUCKETS];
 	uint32_t entry_bucket[ENTRY_BUCKETS];
 	struct folder *dead;
-	uint64_t dropped; /* when it was seen last that memory was taken back */
+	uint64_t dropped;	 /* when it was seen last that memory was taken back */
 	uint64_t passed[PASSED]; /* the last ones; one that comes again is listed */
 	unsigned passes;
-	struct recall *recall; /* NULL until it is needed */
+	struct recall *recall;		      /* NULL until it is needed */
 	struct pending pending[PLAN_PENDING]; /* from pending_first to pending_end, by number */
 	uint32_t pending_first, pending_end;
 	struct plan_counters counters;
@@ -137,8 +138,8 @@ struct spot plan_find_entry(struct plan *p, uint64_t ino);
 struct guess *plan_guess(struct guesses *out, enum guess_kind kind, uint32_t slot, uint32_t gen,
 			 struct folder *folder);
 bool plan_ask_content(struct plan *p, struct walk *w, struct spot at, struct guesses *out);
-uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t index,
-			uint64_t now, struct guesses *out);
+uint32_t plan_ask_child(struct plan *p, struct walk *w, uint32_t slot, uint32_t index, uint64_t now,
+			struct guesses *out);
 /* The inodes of a directory's entries, of as many as memory allows. */
 void plan_ask_inodes(struct plan *p, uint32_t slot, struct guesses *out);
 /* The listing of a directory that a program has reached by itself. */

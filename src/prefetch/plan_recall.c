@@ -5,7 +5,7 @@
 #include "prefetch/plan_internal.h"
 
 #define RECALL_BYTES (128u << 10) /* of one file: what the kernel reads ahead at most */
-#define ROOM 32u		  /* files guessed for one open */
+#define ROOM	     32u	  /* files guessed for one open */
 
 static struct pending *pending_at(struct plan *p, uint32_t id)
 {
@@ -62,8 +62,8 @@ void plan_recall_done(struct plan *p, uint32_t id, uint32_t pages)
 	p->unused += pages;
 }
 
-static bool ask(struct plan *p, const struct who *who, const struct recall_file *file,
-		uint64_t now, struct guesses *out)
+static bool ask(struct plan *p, const struct who *who, const struct recall_file *file, uint64_t now,
+		struct guesses *out)
 {
 	struct guess *g;
 
@@ -74,7 +74,7 @@ static bool ask(struct plan *p, const struct who *who, const struct recall_file 
 		return false;
 	if (p->pending_end - p->pending_first == PLAN_PENDING)
 		drop_first(p);
-	*pending_at(p, p->pending_end) = (struct pending){.ino = file->ino, .asked = now};
+	*pending_at(p, p->pending_end) = (struct pending){ .ino = file->ino, .asked = now };
 	g->index = p->pending_end++;
 	g->file = *file;
 	g->bytes = RECALL_BYTES;

@@ -2,9 +2,9 @@
 /* Opens that follow no order, in a directory that fits: all of it, the more the longer it lasts. */
 #include "prefetch/plan_internal.h"
 
-#define SCATTER_MIN    8u	     /* opens in no order */
-#define SCATTER_SHARE  64u	     /* and one in so many of the directory's files */
-#define SCATTER_GROWTH 4u	     /* files fetched for each of them, at first */
+#define SCATTER_MIN    8u  /* opens in no order */
+#define SCATTER_SHARE  64u /* and one in so many of the directory's files */
+#define SCATTER_GROWTH 4u  /* files fetched for each of them, at first */
 
 void plan_note_open(struct plan *p, struct spot at, bool asked)
 {
@@ -31,7 +31,8 @@ void plan_scatter(struct plan *p, struct walk *w, uint32_t slot, struct guesses 
 
 	if (s->state != SLOT_LISTED) /* let go meanwhile, to make room */
 		return;
-	if (w->confident || w->banned || p->strained || s->opens < SCATTER_MIN + f->n / SCATTER_SHARE)
+	if (w->confident || w->banned || p->strained ||
+	    s->opens < SCATTER_MIN + f->n / SCATTER_SHARE)
 		return;
 	for (unsigned o = 0; o < ORDERS; o++)
 		if (s->back[o] * 4 < s->opens)

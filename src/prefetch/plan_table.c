@@ -5,7 +5,7 @@
 #include "prefetch/plan_internal.h"
 
 #define LOOK_AT 64u
-#define DEPTH 64u
+#define DEPTH	64u
 
 static uint32_t hash(uint64_t ino, uint32_t buckets)
 {

@@ -33,7 +33,7 @@ void plan_see(struct plan *p, uint64_t ino, struct plan_view *v)
 	uint32_t slot = plan_find_dir(p, ino);
 	const struct walk *w;
 
-	*v = (struct plan_view){.asleep = p->asleep};
+	*v = (struct plan_view){ .asleep = p->asleep };
 	if (slot == NONE)
 		return;
 	v->known = true;

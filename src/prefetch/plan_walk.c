@@ -4,10 +4,10 @@
 
 #include "prefetch/plan_internal.h"
 
-#define CONFIDENT    2	/* steps in one order: three opens */
-#define BAN	     256u /* opens */
-#define WRONG	     8u	  /* files more than were right, and it stops for a while */
-#define RECENT	     64u  /* guesses that are remembered as right and wrong */
+#define CONFIDENT 2    /* steps in one order: three opens */
+#define BAN	  256u /* opens */
+#define WRONG	  8u   /* files more than were right, and it stops for a while */
+#define RECENT	  64u  /* guesses that are remembered as right and wrong */
 
 uint8_t walk_number(const struct plan *p, const struct walk *w)
 {
@@ -73,7 +73,7 @@ static uint32_t unopened(const struct walk *w, const struct folder *f, enum orde
 }
 
 int walk_gap(const struct walk *w, const struct folder *f, enum order order, uint32_t from,
-	       uint32_t to)
+	     uint32_t to)
 {
 	uint32_t a = folder_rank(f, order, from), b = folder_rank(f, order, to);
 
@@ -130,18 +130,19 @@ static void pass_over(struct plan *p, struct walk *w, struct spot from, uint32_t
 /* The walk goes on elsewhere: so too for the directories that it leaves on its way up. */
 static void pass_over_to(struct plan *p, struct walk *w, struct spot to)
 {
-	struct spot at = {w->slot, w->index};
+	struct spot at = { w->slot, w->index };
 
 	for (unsigned depth = 0; depth < PLAN_LEVELS && w->confident; depth++) {
 		const struct slot *s = &p->slot[at.slot];
-		uint32_t towards = at.slot == to.slot ? to.index : plan_entry_towards(p, at.slot, to.slot);
+		uint32_t towards =
+			at.slot == to.slot ? to.index : plan_entry_towards(p, at.slot, to.slot);
 
 		if (s->state != SLOT_LISTED)
 			return;
 		pass_over(p, w, at, towards);
 		if (towards != UINT32_MAX || !plan_parent(p, at.slot))
 			return;
-		at = (struct spot){s->parent, s->parent_index};
+		at = (struct spot){ s->parent, s->parent_index };
 	}
 }
 
@@ -184,7 +185,7 @@ static void follow(struct plan *p, struct walk *w, struct spot at)
 		w->window /= 2;
 	w->order = best;
 	if (w->score[best])
-		pass_over(p, w, (struct spot){w->slot, w->index}, at.index);
+		pass_over(p, w, (struct spot){ w->slot, w->index }, at.index);
 	w->confident = w->score[best] >= CONFIDENT || (w->confident && w->score[best]);
 }
 
@@ -193,7 +194,7 @@ static void move(struct plan *p, struct walk *w, struct spot at, bool foreseen)
 	bool here = walk_is_at(p, w, w->slot);
 
 	if (here) {
-		w->left[w->leaves++ % PLACES] = (struct place){w->slot, w->gen, w->index};
+		w->left[w->leaves++ % PLACES] = (struct place){ w->slot, w->gen, w->index };
 		pass_over_to(p, w, at);
 	}
 	if (!w->confident)

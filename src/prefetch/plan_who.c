@@ -60,7 +60,7 @@ static struct walk *walk_to(struct plan *p, const struct who *who, uint32_t slot
 		uint8_t whole = heir ? newest->whole : 0, part = heir ? newest->part : 0;
 
 		best = oldest_walk(p);
-		*best = (struct walk){.used = true, .whole = whole, .part = part};
+		*best = (struct walk){ .used = true, .whole = whole, .part = part };
 	}
 	best->who = *who;
 	best->touched = now;
@@ -82,7 +82,8 @@ static bool near(struct plan *p, const struct walk *w, const struct place *place
 		return false;
 	f = p->slot[at.slot].folder;
 	for (unsigned o = 0; o < ORDERS; o++) {
-		int n = w->confident && o != w->order ? -1 : walk_gap(w, f, o, place->index, at.index);
+		int n = w->confident && o != w->order ? -1
+						      : walk_gap(w, f, o, place->index, at.index);
 
 		if (n >= 0 && n <= (w->confident ? GAP : GAP_NEW))
 			return true;
@@ -92,7 +93,7 @@ static bool near(struct plan *p, const struct walk *w, const struct place *place
 
 static bool is_near(struct plan *p, const struct walk *w, struct spot at)
 {
-	struct place place = {w->slot, w->gen, w->index};
+	struct place place = { w->slot, w->gen, w->index };
 
 	return w->used && near(p, w, &place, at);
 }
@@ -120,7 +121,7 @@ static struct walk *split(struct plan *p, struct walk *w, struct spot at)
 		memset(other->left, 0, sizeof(other->left));
 		memset(other->score, 0, sizeof(other->score));
 		other->confident = false;
-		*left = (struct place){0};
+		*left = (struct place){ 0 };
 		return other;
 	}
 	return NULL;

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS RECALL_LOG
-#define SLACK 16u     /* opens that may be missing, or come in another order */
-#define PAUSE 2000000000ull /* ns without an open: what comes then is another run's */
-#define CONFIDENT 2u  /* steps along a stretch: three opens */
+#define BUCKETS	  RECALL_LOG
+#define SLACK	  16u		/* opens that may be missing, or come in another order */
+#define PAUSE	  2000000000ull /* ns without an open: what comes then is another run's */
+#define CONFIDENT 2u		/* steps along a stretch: three opens */
 
 /* Positions count all opens there ever were; position p lies in log[p % RECALL_LOG]. */
 struct trail {
@@ -21,7 +21,7 @@ struct trail {
 struct recall {
 	uint64_t head; /* the next position; begins at 1, so that 0 is none */
 	struct trail trail[RECALL_TRAILS];
-	uint64_t newest[BUCKETS]; /* by inode number: the position logged last */
+	uint64_t newest[BUCKETS];   /* by inode number: the position logged last */
 	uint64_t older[RECALL_LOG]; /* the one of the same bucket before that */
 	struct recall_file log[RECALL_LOG];
 };
@@ -96,7 +96,9 @@ static struct trail *trail_of(struct recall *r, uint64_t position)
 		if (t->used < oldest->used)
 			oldest = t;
 	}
-	*oldest = (struct trail){.at = position, .asked = position, .end = r->head, .used = r->head};
+	*oldest = (struct trail){
+		.at = position, .asked = position, .end = r->head, .used = r->head
+	};
 	return oldest;
 }
 

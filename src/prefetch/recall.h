@@ -13,16 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RECALL_LOG 16384u /* opens: 64 bytes each */
-#define RECALL_TRAILS 8u  /* stretches that are followed at a time */
-#define RECALL_AHEAD 64u  /* files ahead of one */
-#define RECALL_HANDLE 24u /* bytes; longer ones are not kept */
+#define RECALL_LOG    16384u /* opens: 64 bytes each */
+#define RECALL_TRAILS 8u     /* stretches that are followed at a time */
+#define RECALL_AHEAD  64u    /* files ahead of one */
+#define RECALL_HANDLE 24u    /* bytes; longer ones are not kept */
 
 /* A file, as its owner reaches it again. */
 struct recall_file {
 	uint64_t ino;
 	uint64_t when; /* ns */
-	uint32_t uid; /* on whose account it was opened */
+	uint32_t uid;  /* on whose account it was opened */
 	int16_t handle_type;
 	uint8_t handle_length;
 	unsigned char handle[RECALL_HANDLE];

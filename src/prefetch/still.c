@@ -11,10 +11,10 @@
 #include "util/cleanup.h"
 
 /* Newer than some headers, or not in linux/magic.h at all (the filesystems' own sources). */
-#define MAGIC_XFS 0x58465342
-#define MAGIC_F2FS 0xf2f52010
+#define MAGIC_XFS      0x58465342
+#define MAGIC_F2FS     0xf2f52010
 #define MAGIC_BCACHEFS 0xca451a4e
-#define MAGIC_ZFS 0x2fc12fc1
+#define MAGIC_ZFS      0x2fc12fc1
 
 /* Five ticks of the slowest kernel clock (HZ=100). */
 #define SETTLED_NS 50000000

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 struct still {
-	uint64_t size;	  /* bytes */
+	uint64_t size; /* bytes */
 	int64_t ctime_ns;
 };
 

@@ -8,7 +8,7 @@
 #define RESTS_AT_MOST 64
 /* Each place may be a stream's beginning until there are more of them than cursors. */
 #define RANDOM_MISSES (STREAM_CURSORS + 2)
-#define MOST_DOUBT 7
+#define MOST_DOUBT    7
 
 void stream_init(struct stream *s, uint64_t size, uint64_t max_window)
 {
@@ -48,7 +48,7 @@ void stream_known(struct stream *s, uint64_t offset, uint64_t length)
 		s->past_count--;
 		s->forgot = true;
 	}
-	s->past[s->past_count++] = (struct extent){offset, end - offset};
+	s->past[s->past_count++] = (struct extent){ offset, end - offset };
 }
 
 /* Keeps a list in order of its offsets. */
@@ -56,7 +56,7 @@ static void insert(struct extent *list, unsigned n, uint64_t from, uint64_t to)
 {
 	for (; n && list[n - 1].offset > from; n--)
 		list[n] = list[n - 1];
-	list[n] = (struct extent){from, to - from};
+	list[n] = (struct extent){ from, to - from };
 }
 
 unsigned stream_unknown(const struct stream *s, struct extent gaps[STREAM_GAPS])
@@ -72,11 +72,11 @@ unsigned stream_unknown(const struct stream *s, struct extent gaps[STREAM_GAPS])
 			insert(known, n++, c->start, c->end);
 	for (unsigned i = 0; i < n; i++) {
 		if (known[i].offset > at)
-			gaps[found++] = (struct extent){at, known[i].offset - at};
+			gaps[found++] = (struct extent){ at, known[i].offset - at };
 		at = max_u64(at, known[i].offset + known[i].length);
 	}
 	if (at < s->size)
-		gaps[found++] = (struct extent){at, s->size - at};
+		gaps[found++] = (struct extent){ at, s->size - at };
 	return found;
 }
 
@@ -143,7 +143,7 @@ static struct extent room_of(const struct stream *s, const struct stream_cursor 
 		if (c->step < 0 && o->start <= c->start)
 			from = max_u64(from, min_u64(o->end, c->start));
 	}
-	return (struct extent){from, to - from};
+	return (struct extent){ from, to - from };
 }
 
 static unsigned go_on(struct stream *s, struct stream_cursor *c, struct extent *fetch)
@@ -246,10 +246,9 @@ unsigned stream_miss(struct stream *s, uint64_t offset, uint64_t length,
 	if (!step && first && offset == 0)
 		step = 1; /* from the beginning: most who do that go on */
 	c = take_cursor(s);
-	*c = (struct stream_cursor){.used_at = s->count,
-				    .start = offset,
-				    .end = offset + length,
-				    .piece = piece};
+	*c = (struct stream_cursor){
+		.used_at = s->count, .start = offset, .end = offset + length, .piece = piece
+	};
 	if (step)
 		return begin(s, c, step, fetch);
 	s->lost++;

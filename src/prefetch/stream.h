@@ -23,22 +23,22 @@ struct extent {
 };
 
 /* The tripwire's size: larger than the page cache's usual folios, small against a window. */
-#define STREAM_TRIP (64u << 10)
-#define STREAM_FIRST_WINDOW (2u << 20)
-#define STREAM_LEAST_WINDOW (4 * STREAM_TRIP)
+#define STREAM_TRIP		(64u << 10)
+#define STREAM_FIRST_WINDOW	(2u << 20)
+#define STREAM_LEAST_WINDOW	(4 * STREAM_TRIP)
 #define STREAM_MAX_WINDOW_FETCH 40 /* extents of a window */
-#define STREAM_MAX_FETCH (STREAM_MAX_WINDOW_FETCH + 1)
-#define STREAM_CURSORS 8 /* the one that rested longest gives way */
-#define STREAM_PAST 16	 /* ranges whose content is known, without a reader */
-#define STREAM_GAPS (STREAM_CURSORS + STREAM_PAST + 1)
+#define STREAM_MAX_FETCH	(STREAM_MAX_WINDOW_FETCH + 1)
+#define STREAM_CURSORS		8  /* the one that rested longest gives way */
+#define STREAM_PAST		16 /* ranges whose content is known, without a reader */
+#define STREAM_GAPS		(STREAM_CURSORS + STREAM_PAST + 1)
 
 struct stream_cursor {
 	uint64_t used_at;    /* the stream's count of events; 0: free */
 	uint64_t start, end; /* what its reader missed or what was fetched for him */
-	int64_t step;	     /* 1 forward, -1 backward, bytes from piece to piece; 0: not known yet */
-	uint64_t next;	     /* strided: the first piece that was not asked for */
-	uint64_t piece;	     /* strided: bytes that are read at each step */
-	uint64_t window;     /* the present one's length */
+	int64_t step;	 /* 1 forward, -1 backward, bytes from piece to piece; 0: not known yet */
+	uint64_t next;	 /* strided: the first piece that was not asked for */
+	uint64_t piece;	 /* strided: bytes that are read at each step */
+	uint64_t window; /* the present one's length */
 	struct extent trip;  /* watched: its presence means that the reader has come so far */
 	unsigned ups, downs; /* times that it was continued at its end, before its start */
 	bool reached;	     /* a window of his was not in vain */
@@ -51,10 +51,11 @@ struct stream {
 	struct stream_cursor cursor[STREAM_CURSORS];
 	struct extent past[STREAM_PAST]; /* the oldest first; `end` cursors' and what was there */
 	unsigned past_count;
-	unsigned lost;	 /* misses in a row that nothing explains */
-	unsigned doubt;	 /* windows that nobody came to: more must speak for the next */
-	unsigned wasted; /* windows that a cursor left behind when it gave way; the caller's to reset */
-	bool forgot;	 /* a range that is in memory is unknown again; the caller's to reset */
+	unsigned lost;	/* misses in a row that nothing explains */
+	unsigned doubt; /* windows that nobody came to: more must speak for the next */
+	unsigned
+		wasted; /* windows that a cursor left behind when it gave way; the caller's to reset */
+	bool forgot;	/* a range that is in memory is unknown again; the caller's to reset */
 };
 
 void stream_init(struct stream *s, uint64_t size, uint64_t max_window);

@@ -23,13 +23,13 @@ static unsigned add(const struct stream_cursor *c, struct extent *fetch, unsigne
 	if (n + 2 > STREAM_MAX_WINDOW_FETCH || from >= to)
 		return n;
 	if (!c->trip.length || trip >= to || trip_end <= from) {
-		fetch[n++] = (struct extent){from, to - from};
+		fetch[n++] = (struct extent){ from, to - from };
 		return n;
 	}
 	if (from < trip)
-		fetch[n++] = (struct extent){from, trip - from};
+		fetch[n++] = (struct extent){ from, trip - from };
 	if (trip_end < to)
-		fetch[n++] = (struct extent){trip_end, to - trip_end};
+		fetch[n++] = (struct extent){ trip_end, to - trip_end };
 	return n;
 }
 
@@ -38,7 +38,7 @@ static bool forward(struct stream_cursor *c, uint64_t most, struct extent *fetch
 	uint64_t from = c->end, to = most - from > c->window ? from + c->window : most;
 
 	if (to < most) /* else there is nothing more to fetch, and nothing to watch for */
-		c->trip = (struct extent){trip_aligned(from + (to - from) / 4 * 3), STREAM_TRIP};
+		c->trip = (struct extent){ trip_aligned(from + (to - from) / 4 * 3), STREAM_TRIP };
 	c->end = to;
 	*n = add(c, fetch, 0, from, to);
 	return to < most;
@@ -52,7 +52,7 @@ static bool backward(struct stream_cursor *c, uint64_t least, struct extent *fet
 	if (to - from > (STREAM_MAX_WINDOW_FETCH - 2) * (uint64_t)CHUNK)
 		from = to - (STREAM_MAX_WINDOW_FETCH - 2) * (uint64_t)CHUNK;
 	if (from > least)
-		c->trip = (struct extent){trip_aligned(from + (to - from) / 4), STREAM_TRIP};
+		c->trip = (struct extent){ trip_aligned(from + (to - from) / 4), STREAM_TRIP };
 	c->start = from;
 	for (*n = 0; to > from;) {
 		uint64_t at = to - from > CHUNK ? to - CHUNK : from;
@@ -87,8 +87,8 @@ static bool strided(struct stream_cursor *c, const struct extent *room, struct e
 		pieces = 2;
 	left = pieces_left(c, room, pieces + 1);
 	if (left > pieces)
-		c->trip = (struct extent){c->next + (pieces * 3 / 4) * (uint64_t)c->step,
-					  min_u64(STREAM_TRIP, c->piece)};
+		c->trip = (struct extent){ c->next + (pieces * 3 / 4) * (uint64_t)c->step,
+					   min_u64(STREAM_TRIP, c->piece) };
 	else
 		pieces = left;
 	*n = 0;
@@ -106,7 +106,7 @@ static bool strided(struct stream_cursor *c, const struct extent *room, struct e
 bool stream_window(struct stream_cursor *c, const struct extent *room, struct extent *fetch,
 		   unsigned *n)
 {
-	c->trip = (struct extent){0};
+	c->trip = (struct extent){ 0 };
 	if (c->step == 1)
 		return forward(c, room->offset + room->length, fetch, n);
 	return c->step == -1 ? backward(c, room->offset, fetch, n) : strided(c, room, fetch, n);

@@ -192,7 +192,7 @@ static void bring_in(int fd, uint64_t length)
 
 static int open_by_handle(struct tree *t, const struct recall_file *file)
 {
-	struct identity id = {.type = file->handle_type, .length = file->handle_length};
+	struct identity id = { .type = file->handle_type, .length = file->handle_length };
 
 	memcpy(id.bytes, file->handle, id.length);
 	return identity_open(t->source.root, &id, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -275,8 +275,8 @@ void walker_lookup(struct walker *w, const struct who *who, struct node *parent,
 }
 
 /* False: it can't be reached again without a name. */
-static bool describe(struct walker *w, const struct node *node, const struct who *who,
-		     uint64_t ino, struct recall_file *file)
+static bool describe(struct walker *w, const struct node *node, const struct who *who, uint64_t ino,
+		     struct recall_file *file)
 {
 	struct identity id;
 

@@ -13,11 +13,11 @@ struct walker;
 
 struct walker_config {
 	struct tree *tree;
-	uint64_t bytes;		 /* that guesses may hold in memory until they are used */
+	uint64_t bytes; /* that guesses may hold in memory until they are used */
 	unsigned threads;
-	bool always;		 /* also where all is in memory already: for tests */
-	bool by_inode;		 /* files are fetched in the order of their inodes, where it is free */
-	bool no_contents;	 /* nobody reads through SOURCE's page cache */
+	bool always;	  /* also where all is in memory already: for tests */
+	bool by_inode;	  /* files are fetched in the order of their inodes, where it is free */
+	bool no_contents; /* nobody reads through SOURCE's page cache */
 	void (*prepare)(void *); /* run in each thread before it works: identity */
 	void *argument;
 };

@@ -14,12 +14,12 @@
 
 #define MAX_WATCHED 64u
 
-#define MSEC 1000000ull
-#define POLL_FIRST (MSEC / 4)	/* just opened: the first miss decides how soon it gets fast */
-#define POLL_ACTIVE (MSEC / 2)
+#define MSEC	     1000000ull
+#define POLL_FIRST   (MSEC / 4) /* just opened: the first miss decides how soon it gets fast */
+#define POLL_ACTIVE  (MSEC / 2)
 #define POLL_SLOWEST (50 * MSEC)
-#define LOOKS_SHARE 8 /* at most an eighth of the time is spent looking */
-#define PATIENCE (3000 * MSEC)	/* nobody reads on: the descriptor must not pin a deleted file */
+#define LOOKS_SHARE  8		   /* at most an eighth of the time is spent looking */
+#define PATIENCE     (3000 * MSEC) /* nobody reads on: the descriptor must not pin a deleted file */
 
 struct watched {
 	uint64_t nodeid; /* 0: free */
@@ -64,7 +64,7 @@ static void count(struct warm *w, const struct watch_counts *n)
 
 static void settle(struct warm *w, const struct watched *f)
 {
-	struct watch_counts n = {0};
+	struct watch_counts n = { 0 };
 
 	watch_settle(&f->watch, &n);
 	count(w, &n);
@@ -72,7 +72,7 @@ static void settle(struct warm *w, const struct watched *f)
 
 static void poll_file(struct warm *w, struct watched *f, uint64_t now)
 {
-	struct watch_counts n = {0};
+	struct watch_counts n = { 0 };
 	enum watch_seen seen = watch_look(&f->watch, w->fetcher, &n);
 	uint64_t took;
 
@@ -97,8 +97,8 @@ static void poll_file(struct warm *w, struct watched *f, uint64_t now)
 /* Waits until something is to be done: for a new file, or until the next look. */
 static void wait_for_work(struct warm *w, uint64_t until)
 {
-	struct timespec ts = {.tv_sec = (time_t)(until / NSEC_PER_SEC),
-			      .tv_nsec = (long)(until % NSEC_PER_SEC)};
+	struct timespec ts = { .tv_sec = (time_t)(until / NSEC_PER_SEC),
+			       .tv_nsec = (long)(until % NSEC_PER_SEC) };
 
 	if (!w->active)
 		pthread_cond_wait(&w->changed, &w->lock);

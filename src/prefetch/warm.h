@@ -18,9 +18,9 @@
 struct warm;
 
 struct warm_config {
-	uint64_t max_window;	  /* bytes fetched ahead of one reader at most */
-	unsigned threads;	  /* fetches at once */
-	void (*prepare)(void *);  /* run in each thread before it works: identity, signals */
+	uint64_t max_window;	 /* bytes fetched ahead of one reader at most */
+	unsigned threads;	 /* fetches at once */
+	void (*prepare)(void *); /* run in each thread before it works: identity, signals */
 	void *argument;
 };
 

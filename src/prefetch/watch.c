@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#define PAGE 4096u
-#define LOOKS 8		   /* misses that one look takes in */
+#define PAGE	 4096u
+#define LOOKS	 8	    /* misses that one look takes in */
 #define FARTHEST (4u << 20) /* as far as one read of the kernel's goes */
 
 void watch_init(struct watch *w, struct fetch_file *file, uint64_t size, uint64_t max_window)
@@ -104,7 +104,7 @@ static struct extent part_of(const struct watch *w, const struct extent *gap, un
 		from = gap->offset;
 	if (to > gap_end)
 		to = gap_end;
-	return (struct extent){from, to > from ? to - from : 0};
+	return (struct extent){ from, to > from ? to - from : 0 };
 }
 
 /* Bytes in memory in the unknown parts of a segment; *first: the first part that has some. */

@@ -12,13 +12,13 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define BLOCK 4096u
+#define BLOCK		4096u
 #define LATENCY_SAMPLES 64u
-#define MIN_SAMPLES 3u
-#define PIECE_MAX (512u << 10)
-#define PIECE_MIN (128u << 10)
-#define MIN_BYTES (4u << 20) /* fewer tell more of starting threads than of a disk, */
-#define LONG_ENOUGH_NS 20000000u /* unless they took that long */
+#define MIN_SAMPLES	3u
+#define PIECE_MAX	(512u << 10)
+#define PIECE_MIN	(128u << 10)
+#define MIN_BYTES	(4u << 20) /* fewer tell more of starting threads than of a disk, */
+#define LONG_ENOUGH_NS	20000000u  /* unless they took that long */
 
 /*
  * One measurement. Shared by its threads and the caller, who may leave before they are done; the
@@ -31,7 +31,7 @@ struct run {
 	char *buffers; /* one for each thread; touched before the clock starts */
 	size_t buffers_size;
 	uint32_t piece;
-	unsigned pieces; /* to be read */
+	unsigned pieces;      /* to be read */
 	uint64_t all_pieces;  /* there are */
 	uint64_t first_piece; /* to be read: any; then in order */
 	_Atomic unsigned next_piece, next_buffer;
@@ -40,7 +40,7 @@ struct run {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool finished;
-	unsigned working;	 /* threads that read pieces */
+	unsigned working;	    /* threads that read pieces */
 	uint64_t first_ns, last_ns; /* of the pieces' reads */
 	uint64_t piece_bytes;
 	uint32_t latency[LATENCY_SAMPLES];
@@ -312,7 +312,7 @@ static struct run *run_new(struct sample *sample, const struct calibrate_limits 
 	if (!run)
 		return NULL;
 	run->sample = *sample;
-	*sample = (struct sample){0};
+	*sample = (struct sample){ 0 };
 	run->limits = *limits;
 	if (run->limits.threads < 1 || run->limits.threads > CALIBRATE_THREADS)
 		run->limits.threads = CALIBRATE_THREADS;
@@ -338,8 +338,9 @@ static void take_result(const struct run *run, struct device_measured *m)
 	else
 		m->depth = m->piece = 0;
 	if (!m->why_not[0] && !m->throughput)
-		snprintf(m->why_not, sizeof(m->why_not), "%s", m->samples ?
-			 "no time was left for the throughput" : "no read was answered in time");
+		snprintf(m->why_not, sizeof(m->why_not), "%s",
+			 m->samples ? "no time was left for the throughput"
+				    : "no read was answered in time");
 }
 
 void calibrate(struct device_measured *m, struct sample *sample,
@@ -353,7 +354,7 @@ void calibrate(struct device_measured *m, struct sample *sample,
 	struct run *run = run_new(sample, limits);
 	int err = run ? start_thread(run, coordinate) : -ENOMEM;
 
-	*m = (struct device_measured){0};
+	*m = (struct device_measured){ 0 };
 	if (err < 0) {
 		snprintf(m->why_not, sizeof(m->why_not), "%s", strerror(-err));
 	} else {

@@ -9,15 +9,15 @@
 #include "probe/device.h"
 #include "probe/sample.h"
 
-#define CALIBRATE_BYTES (16u << 20)
-#define CALIBRATE_MS 150u
+#define CALIBRATE_BYTES	  (16u << 20)
+#define CALIBRATE_MS	  150u
 #define CALIBRATE_THREADS 16u
 
 struct calibrate_limits {
-	uint64_t bytes;		/* to read at most */
-	uint64_t deadline_ns;	/* by clock_ns() */
-	unsigned threads;	/* 1 … CALIBRATE_THREADS */
-	uint32_t align;		/* of offsets; 0: 4096 */
+	uint64_t bytes;	      /* to read at most */
+	uint64_t deadline_ns; /* by clock_ns() */
+	unsigned threads;     /* 1 … CALIBRATE_THREADS */
+	uint32_t align;	      /* of offsets; 0: 4096 */
 };
 
 /* Fills m, if only with why_not. Takes the sample: it is empty afterwards. */

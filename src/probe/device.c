@@ -33,12 +33,23 @@ static const char *const class_names[] = {
 };
 
 static const char *const kind_names[] = {
-	[DEVICE_DISK] = "disk",	    [DEVICE_NVME] = "nvme",   [DEVICE_SCSI] = "scsi",
-	[DEVICE_VIRTIO] = "virtio", [DEVICE_XEN] = "xen",     [DEVICE_MMC] = "mmc",
-	[DEVICE_NBD] = "nbd",	    [DEVICE_RBD] = "rbd",     [DEVICE_ZRAM] = "zram",
-	[DEVICE_RAM] = "ram",	    [DEVICE_PMEM] = "pmem",   [DEVICE_BCACHE] = "bcache",
-	[DEVICE_DRBD] = "drbd",	    [DEVICE_LOOP] = "loop",   [DEVICE_MD] = "md",
-	[DEVICE_DM] = "dm",	    [DEVICE_PARTITION] = "partition",
+	[DEVICE_DISK] = "disk",
+	[DEVICE_NVME] = "nvme",
+	[DEVICE_SCSI] = "scsi",
+	[DEVICE_VIRTIO] = "virtio",
+	[DEVICE_XEN] = "xen",
+	[DEVICE_MMC] = "mmc",
+	[DEVICE_NBD] = "nbd",
+	[DEVICE_RBD] = "rbd",
+	[DEVICE_ZRAM] = "zram",
+	[DEVICE_RAM] = "ram",
+	[DEVICE_PMEM] = "pmem",
+	[DEVICE_BCACHE] = "bcache",
+	[DEVICE_DRBD] = "drbd",
+	[DEVICE_LOOP] = "loop",
+	[DEVICE_MD] = "md",
+	[DEVICE_DM] = "dm",
+	[DEVICE_PARTITION] = "partition",
 	[DEVICE_FILESYSTEM] = "filesystem",
 };
 
@@ -74,7 +85,7 @@ void device_note(struct device *d, const char *format, ...)
 static void learn_btrfs_uuid(struct device_target *target, int dir_fd)
 {
 	autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct btrfs_ioctl_fs_info_args info = {0};
+	struct btrfs_ioctl_fs_info_args info = { 0 };
 	const uint8_t *b = info.fsid;
 
 	if (fd < 0 || ioctl(fd, BTRFS_IOC_FS_INFO, &info) < 0)
@@ -90,9 +101,9 @@ int device_target_init(struct device_target *target, int dir_fd)
 	struct statx st;
 	struct statfs fs;
 
-	*target = (struct device_target){.mount_id = -1};
-	if (syscall(SYS_statx, dir_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID,
-		    &st) < 0)
+	*target = (struct device_target){ .mount_id = -1 };
+	if (syscall(SYS_statx, dir_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st) <
+	    0)
 		return -errno;
 	target->major = st.stx_dev_major;
 	target->minor = st.stx_dev_minor;
@@ -136,11 +147,16 @@ int device_probe(struct device *d, const struct probe_root *root,
 		 const struct device_target *target)
 {
 	struct mountinfo mounts;
-	struct walk walk = {.device = d, .root = root, .mounts = &mounts, .target = target};
+	struct walk walk = { .device = d, .root = root, .mounts = &mounts, .target = target };
 	/* A filesystem that no mount of ours shows: still a device, or btrfs. */
-	struct mount_entry guess = {.id = -1, .major = target->major, .minor = target->minor,
-		.root = "/", .mount_point = "", .source = "", .options = "",
-		.type = target->btrfs_uuid[0] ? "btrfs" : "unknown"};
+	struct mount_entry guess = { .id = -1,
+				     .major = target->major,
+				     .minor = target->minor,
+				     .root = "/",
+				     .mount_point = "",
+				     .source = "",
+				     .options = "",
+				     .type = target->btrfs_uuid[0] ? "btrfs" : "unknown" };
 	const struct mount_entry *m;
 	int err;
 
@@ -210,7 +226,7 @@ static bool wants_measuring(struct device *d, const struct device_options *optio
 void device_measure(struct device *d, int dir_fd, const struct calibrate_store *store)
 {
 	uint64_t start = clock_ns(), ms = NSEC_PER_SEC / 1000;
-	struct sample sample = {0};
+	struct sample sample = { 0 };
 	int err = sample_init(&sample, dir_fd, store ? 8 * (uint64_t)CALIBRATE_BYTES : 1,
 			      start + CALIBRATE_MS * ms / 3);
 

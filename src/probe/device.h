@@ -12,23 +12,23 @@
 
 /* Where /proc and /sys are found: "/" in earnest, a directory of their own in tests. */
 struct probe_root {
-	int fd;			/* a directory; not owned */
-	const char *mountinfo;	/* below fd: "proc/self/mountinfo" */
+	int fd;		       /* a directory; not owned */
+	const char *mountinfo; /* below fd: "proc/self/mountinfo" */
 };
 #define PROBE_MOUNTINFO "proc/self/mountinfo"
 
 enum device_class {
 	DEVICE_UNKNOWN,
 	DEVICE_BLOCK,
-	DEVICE_NETWORK,	/* another machine, or the host: no block device of ours */
+	DEVICE_NETWORK, /* another machine, or the host: no block device of ours */
 	DEVICE_FUSE,	/* some other daemon */
 	DEVICE_MEMORY,
 };
 
 enum device_kind {
-	DEVICE_DISK,	/* nothing more is known of it */
+	DEVICE_DISK, /* nothing more is known of it */
 	DEVICE_NVME,
-	DEVICE_SCSI,	/* SATA, SAS, USB */
+	DEVICE_SCSI, /* SATA, SAS, USB */
 	DEVICE_VIRTIO,
 	DEVICE_XEN,
 	DEVICE_MMC,
@@ -60,25 +60,25 @@ struct device_step {
 /* Direct IO on a real file below the directory. */
 struct device_direct {
 	enum device_said works;
-	bool tried;		/* by a read, as statx said nothing */
-	int error;		/* errno of the refusal; 0 */
-	uint32_t memory_align;	/* bytes, of the buffer; 0: unknown */
-	uint32_t offset_align;	/* bytes, of offset and length; 0: unknown */
+	bool tried;		    /* by a read, as statx said nothing */
+	int error;		    /* errno of the refusal; 0 */
+	uint32_t memory_align;	    /* bytes, of the buffer; 0: unknown */
+	uint32_t offset_align;	    /* bytes, of offset and length; 0: unknown */
 	enum device_said dontcache; /* RWF_DONTCACHE */
 };
 
 /* What a few real reads took. */
 struct device_measured {
-	uint32_t latency_ns;	/* of 4 KiB at depth 1, median; 0: not measured */
+	uint32_t latency_ns; /* of 4 KiB at depth 1, median; 0: not measured */
 	uint32_t latency_p90_ns;
 	uint32_t samples;
-	uint64_t throughput;	/* bytes/s; 0: not measured */
-	uint32_t depth;		/* requests at once that reached it */
-	uint32_t piece;		/* bytes of each */
+	uint64_t throughput; /* bytes/s; 0: not measured */
+	uint32_t depth;	     /* requests at once that reached it */
+	uint32_t piece;	     /* bytes of each */
 	uint64_t read_bytes;
 	uint32_t elapsed_ms;
-	bool remembered;	/* from the cache of this boot */
-	char why_not[96];	/* why nothing, or only a part, was measured; may be empty */
+	bool remembered;  /* from the cache of this boot */
+	char why_not[96]; /* why nothing, or only a part, was measured; may be empty */
 };
 
 #define DEVICE_STEPS 32
@@ -86,15 +86,15 @@ struct device_measured {
 
 struct device {
 	enum device_class class;
-	char fs[32];		/* "ext4" */
-	char source[128];	/* what the mount was made from */
+	char fs[32];	  /* "ext4" */
+	char source[128]; /* what the mount was made from */
 	char mount_point[256];
-	unsigned major, minor;	/* the mount's own; anonymous on btrfs */
-	unsigned stack_depth; /* filesystems stacked on others, overlayfs: 1; bounds passthrough */
+	unsigned major, minor; /* the mount's own; anonymous on btrfs */
+	unsigned stack_depth;  /* filesystems stacked on others, overlayfs: 1; bounds passthrough */
 
 	struct device_step steps[DEVICE_STEPS];
 	unsigned step_count;
-	unsigned disks;		/* ends of the chain */
+	unsigned disks; /* ends of the chain */
 
 	uint32_t logical_block, physical_block; /* bytes */
 	enum device_said rotational;		/* sysfs; may lie */
@@ -112,10 +112,10 @@ struct device {
 
 /* Which mount is meant. */
 struct device_target {
-	unsigned major, minor;	/* st_dev */
-	int mount_id;		/* -1: unknown */
-	unsigned long magic;	/* statfs; 0: unknown */
-	char btrfs_uuid[37];	/* empty: unknown */
+	unsigned major, minor; /* st_dev */
+	int mount_id;	       /* -1: unknown */
+	unsigned long magic;   /* statfs; 0: unknown */
+	char btrfs_uuid[37];   /* empty: unknown */
 };
 int device_target_init(struct device_target *target, int dir_fd);
 
@@ -125,7 +125,7 @@ int device_probe(struct device *d, const struct probe_root *root,
 
 struct device_options {
 	bool calibrate;
-	const char *cache_dir;	/* absolute; "/run/overdrive"; NULL: nothing is remembered */
+	const char *cache_dir; /* absolute; "/run/overdrive"; NULL: nothing is remembered */
 };
 /* All of it, for an open directory: device_probe, Direct IO, and the measurement. 0 or -errno. */
 int device_probe_dir(struct device *d, const struct probe_root *root, int dir_fd,

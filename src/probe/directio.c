@@ -22,7 +22,7 @@
 struct statx_bytes {
 	uint32_t mask;
 	uint8_t skipped[0x94];
-	uint32_t memory_align;	/* at 0x98 */
+	uint32_t memory_align; /* at 0x98 */
 	uint32_t offset_align;
 	uint8_t rest[0x60];
 };
@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct statx_bytes) == 0x100, "struct statx has 256 bytes"
 
 static bool ask_statx(struct device_direct *d, const struct sample_file *f)
 {
-	struct statx_bytes st = {0};
+	struct statx_bytes st = { 0 };
 
 	if (syscall(SYS_statx, f->path_fd, "", AT_EMPTY_PATH, ASK_DIOALIGN, &st) < 0 ||
 	    !(st.mask & ASK_DIOALIGN))
@@ -45,8 +45,8 @@ static bool ask_statx(struct device_direct *d, const struct sample_file *f)
 
 uint32_t directio_align(int fd)
 {
-	struct device_direct d = {0};
-	const struct sample_file f = {.path_fd = fd};
+	struct device_direct d = { 0 };
+	const struct sample_file f = { .path_fd = fd };
 
 	if (!ask_statx(&d, &f))
 		return TRY_ALIGN;
@@ -82,7 +82,7 @@ static bool try_read(struct device_direct *d, const struct sample_file *f)
 static void try_dontcache(struct device_direct *d, const struct sample_file *f)
 {
 	char byte;
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 	off_t end = lseek(f->fd, 0, SEEK_END);
 
 	if (f->fd < 0 || end < 0)
@@ -95,7 +95,7 @@ static void try_dontcache(struct device_direct *d, const struct sample_file *f)
 
 void directio_probe(struct device_direct *d, const struct sample *sample)
 {
-	*d = (struct device_direct){.works = DEVICE_UNSAID, .dontcache = DEVICE_UNSAID};
+	*d = (struct device_direct){ .works = DEVICE_UNSAID, .dontcache = DEVICE_UNSAID };
 	for (unsigned i = 0; i < sample->count && d->works == DEVICE_UNSAID; i++)
 		if (!ask_statx(d, &sample->files[i]))
 			try_read(d, &sample->files[i]);

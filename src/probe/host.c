@@ -35,7 +35,7 @@ static bool fixed_buffers_work(int fd)
 	enum { OPS = 64 };
 	autofree struct io_uring_probe *probe =
 		calloc(1, sizeof(*probe) + OPS * sizeof(probe->ops[0]));
-	struct io_uring_rsrc_register table = {.nr = 1, .flags = IORING_RSRC_REGISTER_SPARSE};
+	struct io_uring_rsrc_register table = { .nr = 1, .flags = IORING_RSRC_REGISTER_SPARSE };
 
 	if (!probe || syscall(SYS_io_uring_register, fd, IORING_REGISTER_PROBE, probe, OPS) < 0)
 		return false;
@@ -46,11 +46,11 @@ static bool fixed_buffers_work(int fd)
 
 void host_uring_probe(struct host_uring *uring, const struct probe_root *root)
 {
-	struct io_uring_params params = {0};
+	struct io_uring_params params = { 0 };
 	autoclose int fd = (int)syscall(SYS_io_uring_setup, 2, &params);
 	uint64_t disabled;
 
-	*uring = (struct host_uring){.error = fd < 0 ? errno : 0, .disabled = -1};
+	*uring = (struct host_uring){ .error = fd < 0 ? errno : 0, .disabled = -1 };
 	if (sys_number(root->fd, "proc/sys/kernel/io_uring_disabled", &disabled) == 0)
 		uring->disabled = (int)disabled;
 	if (fd < 0)
@@ -62,7 +62,7 @@ void host_uring_probe(struct host_uring *uring, const struct probe_root *root)
 
 static bool have_sys_admin(void)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
 	return syscall(SYS_capget, &header, data) == 0 &&
@@ -93,8 +93,8 @@ static void probe_passthrough(struct host *host, const struct probe_root *root)
 		why = "not within a user namespace";
 	host->passthrough = !why;
 	snprintf(host->no_passthrough, sizeof(host->no_passthrough), "%s", why ? why : "");
-	host->direct_mmap = host_release_since(host->release, 6, 6) &&
-			    !kernel_hidden(KERNEL_DIRECT_MMAP);
+	host->direct_mmap =
+		host_release_since(host->release, 6, 6) && !kernel_hidden(KERNEL_DIRECT_MMAP);
 }
 
 void host_probe(struct host *host, const struct probe_root *root)

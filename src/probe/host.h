@@ -9,29 +9,29 @@
 #include "probe/device.h"
 
 struct host_memory {
-	uint64_t total, available;	/* bytes, of the machine; 0: unknown */
-	uint64_t limit;			/* bytes, of our cgroup and those above; 0: none */
-	uint64_t limit_used;		/* bytes, in the cgroup whose limit that is */
+	uint64_t total, available; /* bytes, of the machine; 0: unknown */
+	uint64_t limit;		   /* bytes, of our cgroup and those above; 0: none */
+	uint64_t limit_used;	   /* bytes, in the cgroup whose limit that is */
 };
 
 struct host_uring {
 	bool works;
-	int error;		/* errno of io_uring_setup; 0 */
-	int disabled;		/* kernel.io_uring_disabled; -1: not there */
-	uint32_t features;	/* IORING_FEAT_… */
-	bool fixed_buffers;	/* READ_FIXED, WRITE_FIXED, and a sparse table of buffers */
+	int error;	    /* errno of io_uring_setup; 0 */
+	int disabled;	    /* kernel.io_uring_disabled; -1: not there */
+	uint32_t features;  /* IORING_FEAT_… */
+	bool fixed_buffers; /* READ_FIXED, WRITE_FIXED, and a sparse table of buffers */
 };
 
 struct host {
 	struct host_memory memory;
 	struct host_uring uring;
-	unsigned cpus;		/* that we may run on */
+	unsigned cpus; /* that we may run on */
 	unsigned page_size;
-	unsigned fuse_max_pages;/* of one request; 0: unknown */
-	char release[65];	/* "6.18.0" */
+	unsigned fuse_max_pages; /* of one request; 0: unknown */
+	char release[65];	 /* "6.18.0" */
 	bool passthrough;
-	char no_passthrough[96];/* why not */
-	bool direct_mmap;	/* a stream can be mmap'd: FUSE_DIRECT_IO_ALLOW_MMAP, Linux 6.6 */
+	char no_passthrough[96]; /* why not */
+	bool direct_mmap;	 /* a stream can be mmap'd: FUSE_DIRECT_IO_ALLOW_MMAP, Linux 6.6 */
 };
 
 void host_probe(struct host *host, const struct probe_root *root);

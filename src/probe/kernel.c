@@ -21,16 +21,16 @@ static const struct {
 	unsigned major, minor;
 	const char *name; /* NULL: its lack shows nowhere */
 } feature_table[KERNEL_FEATURES] = {
-	[KERNEL_OPEN_TREE] = {5, 2, "private view of SOURCE"},
-	[KERNEL_RESOLVE_CACHED] = {5, 12, NULL},
-	[KERNEL_MOUNT_SETATTR] = {5, 12, NULL},
-	[KERNEL_FUSE_TMPFILE] = {6, 2, "O_TMPFILE"},
-	[KERNEL_FUSE_STATX] = {6, 6, "birth times"},
-	[KERNEL_DIRECT_MMAP] = {6, 6, NULL},
-	[KERNEL_FCHMODAT2] = {6, 6, NULL},
-	[KERNEL_PASSTHROUGH] = {6, 9, "FUSE passthrough"},
-	[KERNEL_PASSTHROUGH_PATH] = {6, 12, NULL},
-	[KERNEL_XATTRAT] = {6, 13, NULL},
+	[KERNEL_OPEN_TREE] = { 5, 2, "private view of SOURCE" },
+	[KERNEL_RESOLVE_CACHED] = { 5, 12, NULL },
+	[KERNEL_MOUNT_SETATTR] = { 5, 12, NULL },
+	[KERNEL_FUSE_TMPFILE] = { 6, 2, "O_TMPFILE" },
+	[KERNEL_FUSE_STATX] = { 6, 6, "birth times" },
+	[KERNEL_DIRECT_MMAP] = { 6, 6, NULL },
+	[KERNEL_FCHMODAT2] = { 6, 6, NULL },
+	[KERNEL_PASSTHROUGH] = { 6, 9, "FUSE passthrough" },
+	[KERNEL_PASSTHROUGH_PATH] = { 6, 12, NULL },
+	[KERNEL_XATTRAT] = { 6, 13, NULL },
 };
 
 bool kernel_hidden(enum kernel_feature feature)
@@ -53,7 +53,7 @@ static bool call_exists(long result)
 
 static bool resolve_cached_works(void)
 {
-	struct open_how how = {.flags = 0, .resolve = RESOLVE_CACHED};
+	struct open_how how = { .flags = 0, .resolve = RESOLVE_CACHED };
 	long fd = syscall(SYS_openat2, -1, "", &how, sizeof(how));
 
 	if (fd >= 0)

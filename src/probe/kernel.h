@@ -10,16 +10,16 @@
 #include <stddef.h>
 
 enum kernel_feature {
-	KERNEL_OPEN_TREE,       /* open_tree(OPEN_TREE_CLONE), 5.2 */
-	KERNEL_RESOLVE_CACHED,  /* openat2(RESOLVE_CACHED), 5.12 */
-	KERNEL_MOUNT_SETATTR,   /* mount_setattr, 5.12 */
-	KERNEL_FUSE_TMPFILE,    /* O_TMPFILE reaches a FUSE daemon, 6.2 */
-	KERNEL_FUSE_STATX,      /* birth times reach stat, 6.6 */
-	KERNEL_DIRECT_MMAP,     /* FUSE_DIRECT_IO_ALLOW_MMAP, 6.6 */
-	KERNEL_FCHMODAT2,       /* chmod of an O_PATH descriptor, 6.6 */
-	KERNEL_PASSTHROUGH,     /* FUSE passthrough, 6.9 */
-	KERNEL_PASSTHROUGH_PATH,/* backing files from O_PATH descriptors, 6.12 */
-	KERNEL_XATTRAT,         /* getxattrat and friends, 6.13 */
+	KERNEL_OPEN_TREE,	 /* open_tree(OPEN_TREE_CLONE), 5.2 */
+	KERNEL_RESOLVE_CACHED,	 /* openat2(RESOLVE_CACHED), 5.12 */
+	KERNEL_MOUNT_SETATTR,	 /* mount_setattr, 5.12 */
+	KERNEL_FUSE_TMPFILE,	 /* O_TMPFILE reaches a FUSE daemon, 6.2 */
+	KERNEL_FUSE_STATX,	 /* birth times reach stat, 6.6 */
+	KERNEL_DIRECT_MMAP,	 /* FUSE_DIRECT_IO_ALLOW_MMAP, 6.6 */
+	KERNEL_FCHMODAT2,	 /* chmod of an O_PATH descriptor, 6.6 */
+	KERNEL_PASSTHROUGH,	 /* FUSE passthrough, 6.9 */
+	KERNEL_PASSTHROUGH_PATH, /* backing files from O_PATH descriptors, 6.12 */
+	KERNEL_XATTRAT,		 /* getxattrat and friends, 6.13 */
 	KERNEL_FEATURES,
 };
 

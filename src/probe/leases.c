@@ -30,7 +30,7 @@ void leases_read(int proc, struct leases *l)
 	ssize_t n = sys_slurp(proc, "locks", LIMIT, &text);
 	uint64_t ino;
 
-	*l = (struct leases){.many = n >= (ssize_t)LIMIT};
+	*l = (struct leases){ .many = n >= (ssize_t)LIMIT };
 	if (n <= 0)
 		return;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {

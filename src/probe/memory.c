@@ -11,13 +11,13 @@
 
 /* "No limit" is the word max (v2), or LONG_MAX rounded down to pages (v1). */
 #define NO_LIMIT (1ull << 60)
-#define LEVELS 32 /* of nested cgroups */
+#define LEVELS	 32 /* of nested cgroups */
 
 /* The two versions of one idea. */
 static const struct hierarchy {
 	const char *type, *limit, *used;
-} v2 = {"cgroup2", "memory.max", "memory.current"},
-  v1 = {"cgroup", "memory.limit_in_bytes", "memory.usage_in_bytes"};
+} v2 = { "cgroup2", "memory.max", "memory.current" },
+  v1 = { "cgroup", "memory.limit_in_bytes", "memory.usage_in_bytes" };
 
 static uint64_t meminfo_bytes(const char *text, const char *name)
 {
@@ -25,7 +25,8 @@ static uint64_t meminfo_bytes(const char *text, const char *name)
 	unsigned long long kib;
 
 	return at && sscanf(at + strlen(name), " %llu kB", &kib) == 1 && kib < NO_LIMIT >> 10
-		       ? kib << 10 : 0;
+		       ? kib << 10
+		       : 0;
 }
 
 static void take_limit(struct host_memory *memory, int at, const char *dir,
@@ -114,7 +115,7 @@ void host_memory_probe(struct host_memory *memory, const struct probe_root *root
 	struct mountinfo mounts;
 	char *save = NULL;
 
-	*memory = (struct host_memory){0};
+	*memory = (struct host_memory){ 0 };
 	if (sys_slurp(root->fd, "proc/meminfo", 65536, &meminfo) > 0) {
 		memory->total = meminfo_bytes(meminfo, "MemTotal:");
 		memory->available = meminfo_bytes(meminfo, "MemAvailable:");

@@ -34,7 +34,7 @@ static void unescape(char *s)
 /* ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPEROPTIONS */
 static bool parse_line(char *line, struct mount_entry *e)
 {
-	char *save = NULL, *field[5] = {NULL}, *word;
+	char *save = NULL, *field[5] = { NULL }, *word;
 	unsigned n = 0;
 
 	for (word = strtok_r(line, " ", &save); word && strcmp(word, "-") != 0;
@@ -69,7 +69,7 @@ int mountinfo_init(struct mountinfo *m, int at, const char *path)
 	size_t lines = 1;
 	char *line, *next;
 
-	*m = (struct mountinfo){0};
+	*m = (struct mountinfo){ 0 };
 	size = sys_slurp(at, path, MOUNTINFO_LIMIT, &m->text);
 	if (size < 0)
 		return (int)size;
@@ -95,7 +95,7 @@ void mountinfo_deinit(struct mountinfo *m)
 {
 	free(m->entries);
 	free(m->text);
-	*m = (struct mountinfo){0};
+	*m = (struct mountinfo){ 0 };
 }
 
 const struct mount_entry *mountinfo_by_id(const struct mountinfo *m, int id)

@@ -8,11 +8,11 @@
 struct mount_entry {
 	int id;
 	unsigned major, minor;
-	const char *root;	 /* what of the filesystem is mounted */
+	const char *root; /* what of the filesystem is mounted */
 	const char *mount_point;
-	const char *type;	 /* "ext4", "fuse.sshfs" */
-	const char *source;	 /* "/dev/sda1", "server:/export" */
-	const char *options;	 /* of the superblock: "rw,upperdir=/a,…"; escapes are left in */
+	const char *type;    /* "ext4", "fuse.sshfs" */
+	const char *source;  /* "/dev/sda1", "server:/export" */
+	const char *options; /* of the superblock: "rw,upperdir=/a,…"; escapes are left in */
 };
 
 /* Owns its text; entries stay valid until mountinfo_deinit. */

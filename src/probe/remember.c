@@ -11,7 +11,7 @@
 #include "util/cleanup.h"
 
 #define FORMAT "overdrive-probe 1\n%s\n%s\n%u %u %u %llu %u %u\n" /* boot, key, figures */
-#define LIMIT 1024
+#define LIMIT  1024
 
 /* An anonymous number is used again, so the source has to tell, or the device that lies below. */
 void calibrate_key(const struct device *d, char *key, size_t size)
@@ -99,18 +99,24 @@ int calibrate_recall(struct device_measured *m, const char *dir, const char *key
 	if (length >= sizeof(head) || strncmp(text, head, length) != 0)
 		return -ESTALE;
 	if (sscanf(text + length, "%u %u %u %llu %u %u", &latency, &p90, &samples, &throughput,
-		   &depth, &piece) != 6 || !latency || depth > CALIBRATE_THREADS)
+		   &depth, &piece) != 6 ||
+	    !latency || depth > CALIBRATE_THREADS)
 		return -EINVAL;
 	*m = (struct device_measured){
-		.latency_ns = latency, .latency_p90_ns = p90, .samples = samples,
-		.throughput = throughput, .depth = depth, .piece = piece, .remembered = true,
+		.latency_ns = latency,
+		.latency_p90_ns = p90,
+		.samples = samples,
+		.throughput = throughput,
+		.depth = depth,
+		.piece = piece,
+		.remembered = true,
 	};
 	return 0;
 }
 
 void calibrate_store_init(struct calibrate_store *store)
 {
-	*store = (struct calibrate_store){.dir_fd = -1};
+	*store = (struct calibrate_store){ .dir_fd = -1 };
 }
 
 void calibrate_store_deinit(struct calibrate_store *store)

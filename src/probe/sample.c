@@ -17,7 +17,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define QUEUE 64	/* folders that wait for their turn */
+#define QUEUE	     64 /* folders that wait for their turn */
 #define FOLDER_SHARE 25 /* entries looked at of each but the first */
 
 struct search {
@@ -83,8 +83,9 @@ static bool same_mount(const struct statx *a, const struct statx *b)
 
 static int ask(int at, const char *name, struct statx *st)
 {
-	return or_errno(syscall(SYS_statx, at, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH |
-				AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_MNT_ID, st));
+	return or_errno(syscall(SYS_statx, at, name,
+				AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+				STATX_BASIC_STATS | STATX_MNT_ID, st));
 }
 
 static void close_file(struct sample_file *f)
@@ -141,7 +142,7 @@ static void keep(struct search *s, struct sample_file *f)
 static void consider(struct search *s, int at, const char *name, const struct statx *seen)
 {
 	const struct sample *all = s->sample;
-	struct sample_file f = {.fd = -1, .end = 0};
+	struct sample_file f = { .fd = -1, .end = 0 };
 	struct statx st;
 
 	/* Not worth opening: all that are kept are larger. */
@@ -209,11 +210,11 @@ static void read_folder(struct search *s, int fd, unsigned share)
 
 int sample_init(struct sample *s, int dir_fd, uint64_t enough, uint64_t deadline_ns)
 {
-	struct search search = {.sample = s, .enough = enough, .deadline_ns = deadline_ns};
+	struct search search = { .sample = s, .enough = enough, .deadline_ns = deadline_ns };
 	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int err;
 
-	*s = (struct sample){0};
+	*s = (struct sample){ 0 };
 	leases_read(proc, &search.leases);
 	err = ask(dir_fd, "", &search.top);
 	if (err < 0)

@@ -9,12 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SAMPLE_FILES 8
+#define SAMPLE_FILES   8
 #define SAMPLE_ENTRIES 200
 
 struct sample_file {
-	int path_fd;	 /* O_PATH */
-	int fd;		 /* O_RDONLY; -1 if it may not be read, or not without a trace */
+	int path_fd;	     /* O_PATH */
+	int fd;		     /* O_RDONLY; -1 if it may not be read, or not without a trace */
 	uint64_t begin, end; /* the first run of bytes that are no hole */
 };
 

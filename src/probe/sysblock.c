@@ -15,21 +15,21 @@ static const struct {
 	const char *prefix;
 	enum device_kind kind;
 } kinds[] = {
-	{"nvme", DEVICE_NVME},	{"sd", DEVICE_SCSI},	 {"sr", DEVICE_SCSI},
-	{"vd", DEVICE_VIRTIO},	{"xvd", DEVICE_XEN},	 {"mmcblk", DEVICE_MMC},
-	{"nbd", DEVICE_NBD},	{"rbd", DEVICE_RBD},	 {"zram", DEVICE_ZRAM},
-	{"ram", DEVICE_RAM},	{"pmem", DEVICE_PMEM},	 {"bcache", DEVICE_BCACHE},
-	{"drbd", DEVICE_DRBD},	{"loop", DEVICE_LOOP},	 {"md", DEVICE_MD},
-	{"dm-", DEVICE_DM},
+	{ "nvme", DEVICE_NVME }, { "sd", DEVICE_SCSI },	  { "sr", DEVICE_SCSI },
+	{ "vd", DEVICE_VIRTIO }, { "xvd", DEVICE_XEN },	  { "mmcblk", DEVICE_MMC },
+	{ "nbd", DEVICE_NBD },	 { "rbd", DEVICE_RBD },	  { "zram", DEVICE_ZRAM },
+	{ "ram", DEVICE_RAM },	 { "pmem", DEVICE_PMEM }, { "bcache", DEVICE_BCACHE },
+	{ "drbd", DEVICE_DRBD }, { "loop", DEVICE_LOOP }, { "md", DEVICE_MD },
+	{ "dm-", DEVICE_DM },
 };
 
 /* What device mapper's users begin their UUIDs with. */
 static const struct {
 	const char *prefix, *word;
 } mappings[] = {
-	{"LVM-", "LVM"},	      {"CRYPT-LUKS2-", "LUKS2"}, {"CRYPT-LUKS1-", "LUKS1"},
-	{"CRYPT-", "dm-crypt"},	      {"mpath-", "multipath"},	 {"part", "partition"},
-	{"VDO-", "VDO"},	      {"DMRAID-", "dmraid"},	 {"STRATIS-", "Stratis"},
+	{ "LVM-", "LVM" },	  { "CRYPT-LUKS2-", "LUKS2" }, { "CRYPT-LUKS1-", "LUKS1" },
+	{ "CRYPT-", "dm-crypt" }, { "mpath-", "multipath" },   { "part", "partition" },
+	{ "VDO-", "VDO" },	  { "DMRAID-", "dmraid" },     { "STRATIS-", "Stratis" },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -126,10 +126,10 @@ static void take_limits(struct device *d, int dir_fd)
 	uint32_t request = queue_number(dir_fd, "queue/max_sectors_kb", 1024);
 	uint64_t number;
 
-	d->logical_block = larger(d->logical_block,
-				  queue_number(dir_fd, "queue/logical_block_size", 1));
-	d->physical_block = larger(d->physical_block,
-				   queue_number(dir_fd, "queue/physical_block_size", 1));
+	d->logical_block =
+		larger(d->logical_block, queue_number(dir_fd, "queue/logical_block_size", 1));
+	d->physical_block =
+		larger(d->physical_block, queue_number(dir_fd, "queue/physical_block_size", 1));
 	if (request && (!d->max_request || request < d->max_request))
 		d->max_request = request;
 	if (sys_number(dir_fd, "queue/rotational", &number) == 0 && d->rotational != DEVICE_YES)
@@ -193,7 +193,7 @@ struct device_step *chain_step(const struct walk *w, enum device_kind kind, unsi
 		return NULL;
 	}
 	step = &d->steps[d->step_count++];
-	*step = (struct device_step){.kind = kind, .level = level};
+	*step = (struct device_step){ .kind = kind, .level = level };
 	return step;
 }
 
@@ -286,8 +286,8 @@ unsigned walk_block_dir(const struct walk *w, int dir_fd, const char *name, unsi
 /* A partition's limits are its disk's. */
 static void take_top_limits(struct device *d, int dir_fd)
 {
-	autoclose int disk = faccessat(dir_fd, "partition", F_OK, 0) == 0 ? sys_dir(dir_fd, "..")
-									  : -1;
+	autoclose int disk =
+		faccessat(dir_fd, "partition", F_OK, 0) == 0 ? sys_dir(dir_fd, "..") : -1;
 
 	take_limits(d, disk >= 0 ? disk : dir_fd);
 }

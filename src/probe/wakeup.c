@@ -14,24 +14,24 @@
 #include "util/clock.h"
 #include "util/futex.h"
 
-#define SMALL_MACHINE 8u      /* CPUs of a virtual machine that may be kept from idling unasked */
-#define SEVERAL_TIMES 3u      /* cheaper: a gain */
-#define WORTH_NS 10000u	      /* gained at least */
-#define TURNS 3u	      /* each way, by turns */
-#define MEASURE_NS 4000000ull /* a turn */
+#define SMALL_MACHINE 8u     /* CPUs of a virtual machine that may be kept from idling unasked */
+#define SEVERAL_TIMES 3u     /* cheaper: a gain */
+#define WORTH_NS      10000u /* gained at least */
+#define TURNS	      3u     /* each way, by turns */
+#define MEASURE_NS    4000000ull /* a turn */
 /* Between rounds: a CPU that is woken sooner may still be polled for by guest or host, which keep
  * that up for 200 us at most (guest_halt_poll_ns, kvm.halt_poll_ns), and tells nothing. */
-#define REST_NS 250000
-#define MAX_ROUNDS 64u
-#define FEW_ROUNDS 5u	      /* no figure comes from fewer */
-#define PATIENCE_NS 5000000   /* for one answer: the other CPU is busy */
+#define REST_NS	    250000
+#define MAX_ROUNDS  64u
+#define FEW_ROUNDS  5u	    /* no figure comes from fewer */
+#define PATIENCE_NS 5000000 /* for one answer: the other CPU is busy */
 
 void wakeup_look(struct wakeup *w, int root)
 {
 	autofree char *text = NULL;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*w = (struct wakeup){.cpus = cpus > 0 ? (unsigned)cpus : 1};
+	*w = (struct wakeup){ .cpus = cpus > 0 ? (unsigned)cpus : 1 };
 	if (sys_slurp(root, "proc/cpuinfo", 16384, &text) <= 0)
 		return;
 	/* x86 says so in its flags. What other architectures don't say is not guessed. */
@@ -52,7 +52,7 @@ struct pingpong {
 /* False: the ball has not come. */
 static bool wait_while(struct pingpong *p, uint32_t value)
 {
-	static const struct timespec patience = {.tv_nsec = PATIENCE_NS};
+	static const struct timespec patience = { .tv_nsec = PATIENCE_NS };
 
 	while (atomic_load(&p->ball) == value && !atomic_load(&p->end))
 		if (!futex_wait(&p->ball, value, &patience))
@@ -78,7 +78,7 @@ static void *answer(void *argument)
 
 static void *serve(void *argument)
 {
-	static const struct timespec rest = {.tv_nsec = REST_NS};
+	static const struct timespec rest = { .tv_nsec = REST_NS };
 	struct pingpong *p = argument;
 	uint32_t ball = 0;
 
@@ -203,8 +203,9 @@ enum wakeup_advice wakeup_advise(const struct wakeup *w, char why[200])
 			 w->error ? strerror(w->error) : "not measured, or they are busy");
 		return WAKEUP_NOTHING;
 	}
-	snprintf(figures, sizeof(figures), "a wake-up and its answer take %.1f us, %.1f with %s at %d",
-		 w->plain_ns / 1000.0, w->held_ns / 1000.0, WAKEUP_DEVICE, (int)wakeup_value(w));
+	snprintf(figures, sizeof(figures),
+		 "a wake-up and its answer take %.1f us, %.1f with %s at %d", w->plain_ns / 1000.0,
+		 w->held_ns / 1000.0, WAKEUP_DEVICE, (int)wakeup_value(w));
 	if (w->held_ns * (uint64_t)SEVERAL_TIMES > w->plain_ns ||
 	    w->plain_ns - w->held_ns < WORTH_NS) {
 		snprintf(why, 200, "%s: no gain, nothing is held", figures);

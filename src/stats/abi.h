@@ -9,8 +9,8 @@
 #include <sys/ioctl.h>
 
 #define STATS_VERSION 2
-#define STATS_OPS 56     /* FUSE opcodes, as numbers of the kernel's protocol; 53 are in use */
-#define STATS_ERRNOS 134 /* Linux's errnos */
+#define STATS_OPS     56  /* FUSE opcodes, as numbers of the kernel's protocol; 53 are in use */
+#define STATS_ERRNOS  134 /* Linux's errnos */
 /* Latencies in buckets: 4 to each power of two of nanoseconds, from 256 ns to about a minute. */
 #define STATS_BUCKETS 112
 
@@ -20,61 +20,65 @@
  * overdrivectl shows, in all its forms, come from here: X(CONSTANT, name, meaning) for
  * STATS_CONSTANT. Of a backend the writes come next to the reads.
  */
-#define STATS_BYTES_TABLE(X)                                                                       \
-	X(READ_CACHED, "read_cached", "read for FUSE's page cache")                                \
-	X(WRITE_CACHED, "write_cached", "written through FUSE's page cache")                       \
-	X(COPIED, "copied", "copied within the mount by copy_file_range")                          \
-	X(FETCHED, "fetched_ahead", "asked for ahead of programs, into SOURCE's page cache")       \
-	X(TREE_FETCHED, "tree_fetched", "brought in by walking trees ahead")                       \
-	X(TREE_WASTED, "tree_wasted", "of those, of files that nobody opened")                     \
-	X(READ_RING, "read_ring", "read through the daemon, by io_uring and Direct IO")            \
-	X(WRITE_RING, "write_ring", "written through the daemon, by io_uring and Direct IO")       \
-	X(READ_DIRECT, "read_direct", "read through the daemon, by Direct IO")                     \
-	X(WRITE_DIRECT, "write_direct", "written through the daemon, by Direct IO")                \
-	X(READ_BUFFERED, "read_buffered", "read through the daemon, by SOURCE's page cache")       \
+#define STATS_BYTES_TABLE(X)                                                                      \
+	X(READ_CACHED, "read_cached", "read for FUSE's page cache")                               \
+	X(WRITE_CACHED, "write_cached", "written through FUSE's page cache")                      \
+	X(COPIED, "copied", "copied within the mount by copy_file_range")                         \
+	X(FETCHED, "fetched_ahead", "asked for ahead of programs, into SOURCE's page cache")      \
+	X(TREE_FETCHED, "tree_fetched", "brought in by walking trees ahead")                      \
+	X(TREE_WASTED, "tree_wasted", "of those, of files that nobody opened")                    \
+	X(READ_RING, "read_ring", "read through the daemon, by io_uring and Direct IO")           \
+	X(WRITE_RING, "write_ring", "written through the daemon, by io_uring and Direct IO")      \
+	X(READ_DIRECT, "read_direct", "read through the daemon, by Direct IO")                    \
+	X(WRITE_DIRECT, "write_direct", "written through the daemon, by Direct IO")               \
+	X(READ_BUFFERED, "read_buffered", "read through the daemon, by SOURCE's page cache")      \
 	X(WRITE_BUFFERED, "write_buffered", "written through the daemon, by SOURCE's page cache") \
-	X(WRITE_JOINED, "write_joined", "of those, in order: the kernel joins them, and keeps nothing") \
+	X(WRITE_JOINED, "write_joined",                                                           \
+	  "of those, in order: the kernel joins them, and keeps nothing")                         \
 	X(STREAMED, "streamed_ahead", "asked for ahead of programs, for the daemon's buffers")
 
-#define STATS_EVENTS_TABLE(X)                                                                      \
-	X(OPEN_KERNEL, "opens_kernel", "opens whose data the kernel moves itself (passthrough)")   \
-	X(OPEN_CACHED, "opens_cached", "opens through FUSE's page cache")                          \
-	X(OPEN_DIRECT, "opens_direct", "opens whose data comes to the daemon, past FUSE's page cache") \
-	X(FILES_REFUSED, "files_without_direct", "of those, of files that refuse Direct IO")       \
-	X(BACKENDS_REFUSED, "backends_refused", "backends that were not to be had")                \
-	X(HANDED_OVER, "handed_over", "requests that may have had to wait for the disk")           \
-	X(WATCHED, "files_watched", "cold files that were watched for a pattern")                  \
-	X(GIVEN_UP, "files_without_pattern", "of those, read without one")                         \
-	X(STREAM_USED, "stream_used", "windows fetched ahead within a file, in time")              \
-	X(STREAM_LATE, "stream_late", "windows that the program had overtaken")                    \
-	X(STREAM_WASTED, "stream_wasted", "windows that no program came to")                       \
-	X(DIRS_LISTED, "tree_dirs", "directories listed ahead")                                    \
-	X(INODES_FETCHED, "tree_inodes", "inodes brought in ahead")                                \
-	X(FILES_FETCHED, "tree_files", "files whose beginning was asked for ahead")                \
-	X(GUESSES_USED, "tree_used", "of those files, opened when all was there")                  \
-	X(GUESSES_LATE, "tree_late", "opened before it was there")                                 \
-	X(GUESSES_WASTED, "tree_unused", "not opened by any program")                              \
-	X(PIECES_USED, "ahead_used", "pieces read ahead into buffers, in time")                    \
-	X(PIECES_LATE, "ahead_late", "pieces that the program came to before they were there")     \
-	X(PIECES_WASTED, "ahead_wasted", "pieces that no program came to")                         \
-	X(PIECES_STALE, "ahead_stale", "times that a file's pieces were dropped, as it had changed") \
-	X(BUFFERS_WAITED, "buffers_waited", "requests that waited for a buffer of the pool")       \
-	X(BUFFERS_FAILED, "buffers_failed", "requests that got none, for want of memory")          \
-	X(UNREGISTERED, "buffers_unregistered", "times that io_uring did not take the pool's memory")
+#define STATS_EVENTS_TABLE(X)                                                                    \
+	X(OPEN_KERNEL, "opens_kernel", "opens whose data the kernel moves itself (passthrough)") \
+	X(OPEN_CACHED, "opens_cached", "opens through FUSE's page cache")                        \
+	X(OPEN_DIRECT, "opens_direct",                                                           \
+	  "opens whose data comes to the daemon, past FUSE's page cache")                        \
+	X(FILES_REFUSED, "files_without_direct", "of those, of files that refuse Direct IO")     \
+	X(BACKENDS_REFUSED, "backends_refused", "backends that were not to be had")              \
+	X(HANDED_OVER, "handed_over", "requests that may have had to wait for the disk")         \
+	X(WATCHED, "files_watched", "cold files that were watched for a pattern")                \
+	X(GIVEN_UP, "files_without_pattern", "of those, read without one")                       \
+	X(STREAM_USED, "stream_used", "windows fetched ahead within a file, in time")            \
+	X(STREAM_LATE, "stream_late", "windows that the program had overtaken")                  \
+	X(STREAM_WASTED, "stream_wasted", "windows that no program came to")                     \
+	X(DIRS_LISTED, "tree_dirs", "directories listed ahead")                                  \
+	X(INODES_FETCHED, "tree_inodes", "inodes brought in ahead")                              \
+	X(FILES_FETCHED, "tree_files", "files whose beginning was asked for ahead")              \
+	X(GUESSES_USED, "tree_used", "of those files, opened when all was there")                \
+	X(GUESSES_LATE, "tree_late", "opened before it was there")                               \
+	X(GUESSES_WASTED, "tree_unused", "not opened by any program")                            \
+	X(PIECES_USED, "ahead_used", "pieces read ahead into buffers, in time")                  \
+	X(PIECES_LATE, "ahead_late", "pieces that the program came to before they were there")   \
+	X(PIECES_WASTED, "ahead_wasted", "pieces that no program came to")                       \
+	X(PIECES_STALE, "ahead_stale",                                                           \
+	  "times that a file's pieces were dropped, as it had changed")                          \
+	X(BUFFERS_WAITED, "buffers_waited", "requests that waited for a buffer of the pool")     \
+	X(BUFFERS_FAILED, "buffers_failed", "requests that got none, for want of memory")        \
+	X(UNREGISTERED, "buffers_unregistered",                                                  \
+	  "times that io_uring did not take the pool's memory")
 
 /* Nanoseconds. */
-#define STATS_TIMES_TABLE(X)                                                                       \
+#define STATS_TIMES_TABLE(X) \
 	X(WAITED, "waited", "time spent in requests that may have had to wait for the disk")
 
 /* What is the case now, not since the start. */
-#define STATS_GAUGES_TABLE(X)                                                                      \
-	X(NODES, "nodes", "files and directories that the kernel knows")                           \
-	X(OPEN_FILES, "open_files", "files that programs have open")                               \
-	X(FDS, "fds", "descriptors that the daemon holds")                                         \
-	X(FDS_CACHED, "fds_cached", "of those, kept for reuse")                                    \
-	X(THREADS, "threads", "threads that answer requests")                                      \
-	X(POOL_BYTES, "pool_bytes", "memory of the buffer pool, in bytes")                         \
-	X(POOL_USED_BYTES, "pool_used_bytes", "of that, lent out")                                 \
+#define STATS_GAUGES_TABLE(X)                                              \
+	X(NODES, "nodes", "files and directories that the kernel knows")   \
+	X(OPEN_FILES, "open_files", "files that programs have open")       \
+	X(FDS, "fds", "descriptors that the daemon holds")                 \
+	X(FDS_CACHED, "fds_cached", "of those, kept for reuse")            \
+	X(THREADS, "threads", "threads that answer requests")              \
+	X(POOL_BYTES, "pool_bytes", "memory of the buffer pool, in bytes") \
+	X(POOL_USED_BYTES, "pool_used_bytes", "of that, lent out")         \
 	X(LATENCY, "latency_ns", "the disk's own time for one read, where it was measured")
 
 #define STATS_CONSTANT(constant, name, meaning) STATS_##constant,
@@ -116,8 +120,8 @@ struct stats_whose {
 };
 
 /* 'O', 0xD1: the size is part of the number, so another version's gets ENOTTY, not garbage. */
-#define OVERDRIVE_IOC_WHOSE _IOR('O', 0xd0, struct stats_whose)
-#define OVERDRIVE_IOC_STATS _IOR('O', 0xd1, struct stats_snapshot)
+#define OVERDRIVE_IOC_WHOSE   _IOR('O', 0xd0, struct stats_whose)
+#define OVERDRIVE_IOC_STATS   _IOR('O', 0xd1, struct stats_snapshot)
 #define OVERDRIVE_IOC_OPTIONS _IOR('O', 0xd2, struct stats_options)
 
 /* In words, made by the daemon; asked on an open file or directory by whoever could open it. */

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "stats/counters.h"
 
-#define NAMED(constant, name, meaning) [STATS_##constant] = {name, meaning},
+#define NAMED(constant, name, meaning) [STATS_##constant] = { name, meaning },
 
-static const struct stats_counter bytes[STATS_BYTES] = {STATS_BYTES_TABLE(NAMED)};
-static const struct stats_counter events[STATS_EVENTS] = {STATS_EVENTS_TABLE(NAMED)};
-static const struct stats_counter times[STATS_TIMES] = {STATS_TIMES_TABLE(NAMED)};
-static const struct stats_counter gauges[STATS_GAUGES] = {STATS_GAUGES_TABLE(NAMED)};
+static const struct stats_counter bytes[STATS_BYTES] = { STATS_BYTES_TABLE(NAMED) };
+static const struct stats_counter events[STATS_EVENTS] = { STATS_EVENTS_TABLE(NAMED) };
+static const struct stats_counter times[STATS_TIMES] = { STATS_TIMES_TABLE(NAMED) };
+static const struct stats_counter gauges[STATS_GAUGES] = { STATS_GAUGES_TABLE(NAMED) };
 
 const struct stats_group stats_groups[STATS_GROUPS] = {
-	{"gauges", STATS_UNIT_GAUGE, gauges, STATS_GAUGES, offsetof(struct stats_snapshot, gauges)},
-	{"bytes", STATS_UNIT_BYTES, bytes, STATS_BYTES, offsetof(struct stats_snapshot, bytes)},
-	{"events", STATS_UNIT_TIMES, events, STATS_EVENTS, offsetof(struct stats_snapshot, events)},
-	{"times_ns", STATS_UNIT_NS, times, STATS_TIMES, offsetof(struct stats_snapshot, times)},
+	{ "gauges", STATS_UNIT_GAUGE, gauges, STATS_GAUGES,
+	  offsetof(struct stats_snapshot, gauges) },
+	{ "bytes", STATS_UNIT_BYTES, bytes, STATS_BYTES, offsetof(struct stats_snapshot, bytes) },
+	{ "events", STATS_UNIT_TIMES, events, STATS_EVENTS,
+	  offsetof(struct stats_snapshot, events) },
+	{ "times_ns", STATS_UNIT_NS, times, STATS_TIMES, offsetof(struct stats_snapshot, times) },
 };
 
 /* What the kernel reads at a time by itself, unless its readahead is set otherwise. */

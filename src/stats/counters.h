@@ -45,9 +45,9 @@ double stats_hit_rate(const struct stats_guesses *guesses);
  */
 double stats_not_waited(const struct stats_snapshot *s);
 
-#define STATS_NOT_WAITED_HELP                                                                      \
-	"not waited: about how long programs would have waited for the disk without overdrive,\n"  \
-	"  L x (tree_used + fetched_ahead x stream_used / (stream_used + stream_late +\n"          \
-	"  stream_wasted) / 128 KiB). L is the disk's own time for one read where that was\n"      \
-	"  measured, else waited / handed_over: the mean time of requests that may have had to\n"  \
+#define STATS_NOT_WAITED_HELP                                                                     \
+	"not waited: about how long programs would have waited for the disk without overdrive,\n" \
+	"  L x (tree_used + fetched_ahead x stream_used / (stream_used + stream_late +\n"         \
+	"  stream_wasted) / 128 KiB). L is the disk's own time for one read where that was\n"     \
+	"  measured, else waited / handed_over: the mean time of requests that may have had to\n" \
 	"  wait for it. 128 KiB is what the kernel reads at a time by itself.\n"

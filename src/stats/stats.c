@@ -96,15 +96,15 @@ static uint32_t saturated(uint64_t ns)
 static void snapshot_op(const struct stats *s, unsigned op, struct stats_snapshot *snapshot)
 {
 	struct stats_op *out = &snapshot->op[op];
-	uint64_t histogram[STATS_BUCKETS] = {0};
+	uint64_t histogram[STATS_BUCKETS] = { 0 };
 
 	for (struct stats_block *b = atomic_load(&s->blocks); b; b = b->next) {
 		out->count += atomic_load_explicit(&b->requests[op], memory_order_relaxed);
 		out->failed += atomic_load_explicit(&b->failed[op], memory_order_relaxed);
 		out->total_ns += atomic_load_explicit(&b->nanoseconds[op], memory_order_relaxed);
 		for (unsigned i = 0; i < STATS_BUCKETS; i++)
-			histogram[i] += atomic_load_explicit(&b->latency[op][i],
-							     memory_order_relaxed);
+			histogram[i] +=
+				atomic_load_explicit(&b->latency[op][i], memory_order_relaxed);
 	}
 	if (!out->count)
 		return;

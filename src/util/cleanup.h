@@ -24,7 +24,7 @@ static inline void cleanup_close(int *fd)
 	}
 }
 
-#define autofree __attribute__((cleanup(cleanup_free)))
+#define autofree  __attribute__((cleanup(cleanup_free)))
 #define autoclose __attribute__((cleanup(cleanup_close)))
 
 /* Takes the descriptor out of a variable that would close it. */

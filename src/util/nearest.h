@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 /* Longer names are near to nothing: nobody mistypes ours into that. */
-#define NEAREST_NAME_MAX	31
+#define NEAREST_NAME_MAX 31
 
-#define NEAREST_FAR		UINT_MAX
+#define NEAREST_FAR UINT_MAX
 
 /*
  * The number of inserted, lost, changed or swapped letters between @a (@a_len bytes) and @b;

@@ -10,7 +10,7 @@
 
 /* Large enough that giving a chunk back is worth a system call, small enough that chunks do empty. */
 #define CHUNK_OBJECTS 256u
-#define NO_CHUNK UINT32_MAX
+#define NO_CHUNK      UINT32_MAX
 
 struct chunk {
 	/* Generation of each object, 0 while its slot is free. Stored with release when an object is

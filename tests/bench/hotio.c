@@ -39,11 +39,11 @@ static uint64_t next_random(uint64_t *state)
 
 struct job {
 	const char *path;
-	size_t block;    // bytes of one access
-	double seconds;  // how long to go on
+	size_t block;	// bytes of one access
+	double seconds; // how long to go on
 	uint64_t seed;
-	double done;     // out: accesses
-	double took;     // out: seconds
+	double done; // out: accesses
+	double took; // out: seconds
 	enum { RANDOM_READ, RANDOM_WRITE, STREAM, MAPPED } kind;
 };
 

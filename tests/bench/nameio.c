@@ -53,7 +53,7 @@ static void create(unsigned i)
 	must(close(fd), "close");
 }
 
-static void delete(unsigned i)
+static void delete (unsigned i)
 {
 	char buf[32];
 

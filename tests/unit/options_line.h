@@ -7,8 +7,8 @@
 
 #include "options.h"
 
-#define ARGS_MAX	16
-#define ROWS(a)		((int)(sizeof(a) / sizeof((a)[0])))
+#define ARGS_MAX 16
+#define ROWS(a)	 ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* Arguments without argv[0]; the first NULL ends them. */
 struct line {

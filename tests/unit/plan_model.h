@@ -180,7 +180,8 @@ static inline struct plan_counters model_free(struct model *m)
 }
 
 /* A walk like tar's: a directory is listed, then its files are opened in `order`. */
-static inline void walk_dir(struct model *m, uint32_t pid, unsigned d, enum order order, unsigned step)
+static inline void walk_dir(struct model *m, uint32_t pid, unsigned d, enum order order,
+			    unsigned step)
 {
 	struct folder *f = list(d);
 
@@ -194,11 +195,11 @@ static inline void walk_dir(struct model *m, uint32_t pid, unsigned d, enum orde
 /* Files of which no listing is known. */
 static inline void recall_some(struct model *m, uint64_t ino, unsigned n)
 {
-	struct who who = {.pid = 7};
+	struct who who = { .pid = 7 };
 
 	for (; n; n--, ino++) {
-		struct recall_file file = {.ino = ino, .when = m->now};
-		struct guesses out = {.n = 0};
+		struct recall_file file = { .ino = ino, .when = m->now };
+		struct guesses out = { .n = 0 };
 
 		plan_recall(m->plan, &who, &file, m->now, &out);
 		take(m, &out);

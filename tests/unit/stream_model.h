@@ -13,10 +13,10 @@
 
 #include "prefetch/stream.h"
 
-#define MIB (1ull << 20)
-#define KIB (1ull << 10)
-#define SIZE (256 * MIB)
-#define PAGE 4096ull
+#define MIB	  (1ull << 20)
+#define KIB	  (1ull << 10)
+#define SIZE	  (256 * MIB)
+#define PAGE	  4096ull
 #define READAHEAD (128 * KIB)
 
 enum { ABSENT, MISSED, FETCHED }; /* how a page came in */

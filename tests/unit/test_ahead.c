@@ -18,7 +18,7 @@
 #include "prefetch/still.h"
 #include "suite.h"
 
-#define MIB (1u << 20)
+#define MIB  (1u << 20)
 #define SIZE (16u * MIB)
 #define READ (128u << 10)
 
@@ -26,7 +26,7 @@ struct stream {
 	struct engine *engine;
 	struct ahead_set *set;
 	struct ahead *ahead;
-	int fd;		/* as readers have it */
+	int fd; /* as readers have it */
 	char path[64];
 };
 
@@ -50,7 +50,7 @@ static void fill(const char *path, uint64_t from, uint64_t length, unsigned vers
 /* What was changed a moment ago is not read ahead. */
 static void settle(void)
 {
-	const struct timespec moment = {.tv_nsec = 80000000};
+	const struct timespec moment = { .tv_nsec = 80000000 };
 
 	nanosleep(&moment, NULL);
 }

@@ -56,7 +56,8 @@ static void put(struct stress *s, uint64_t *words, unsigned from, unsigned n, un
 	for (unsigned b = 0; b < n; b++)
 		s->begun[from + b] = s->done[from + b] + 1;
 	for (unsigned i = 0; i < length / 8; i++)
-		words[i] = (uint64_t)(from + i / (BLOCK / 8)) << 32 | s->begun[from + i / (BLOCK / 8)];
+		words[i] =
+			(uint64_t)(from + i / (BLOCK / 8)) << 32 | s->begun[from + i / (BLOCK / 8)];
 	if (how < 2) {
 		s->errors += pwrite(fd, words, length, at) != (ssize_t)length;
 	} else {
@@ -110,19 +111,24 @@ static void by_loan(struct stress *s, const struct ahead_loan *loan, unsigned fr
 
 	for (unsigned i = 0; i < loan->count; i++)
 		for (size_t k = 0; k < loan->iov[i].iov_len; k += BLOCK, at += BLOCK)
-			check(s, from + (unsigned)(at / BLOCK), (uint64_t *)((char *)loan->iov[i].iov_base + k),
-			      BLOCK / 8, least[at / BLOCK]);
+			check(s, from + (unsigned)(at / BLOCK),
+			      (uint64_t *)((char *)loan->iov[i].iov_base + k), BLOCK / 8,
+			      least[at / BLOCK]);
 	s->hits++;
 }
 
 static void by_demand(struct stress *s, int fd, unsigned from, unsigned n, const uint32_t *least)
 {
-	struct engine_piece piece = {.request = {
-		.kind = IO_READ, .fd = fd, .offset = (uint64_t)from * BLOCK, .length = n * BLOCK,
-	}};
+	struct engine_piece piece = { .request = {
+					      .kind = IO_READ,
+					      .fd = fd,
+					      .offset = (uint64_t)from * BLOCK,
+					      .length = n * BLOCK,
+				      } };
 
 	ck_assert_int_eq(pool_lease(engine_pool(s->engine), (size_t)n * BLOCK, 1,
-				    &piece.request.buffer, UINT64_MAX, NULL), 0);
+				    &piece.request.buffer, UINT64_MAX, NULL),
+			 0);
 	engine_move(s->engine, true, &piece, 1);
 	if (piece.result == -EIO) { /* a collision, as fs/direct_read.c has it */
 		piece.request.fd = open(s->path, O_RDONLY | O_CLOEXEC);
@@ -134,7 +140,8 @@ static void by_demand(struct stress *s, int fd, unsigned from, unsigned n, const
 		s->errors++;
 	} else {
 		for (unsigned b = 0; b < n; b++)
-			check(s, from + b, (uint64_t *)((char *)piece.request.buffer.data + (size_t)b * BLOCK),
+			check(s, from + b,
+			      (uint64_t *)((char *)piece.request.buffer.data + (size_t)b * BLOCK),
 			      BLOCK / 8, least[b]);
 	}
 	pool_return(engine_pool(s->engine), &piece.request.buffer);
@@ -188,8 +195,11 @@ static void run(struct stress *s)
 
 	s->end = time(NULL) + (is_long && atoi(is_long) ? 60 : 3);
 	for (unsigned i = 0; i < WRITERS + READERS; i++) {
-		t[i] = (struct thread){.s = s, .self = i % WRITERS, .seed = i + (unsigned)time(NULL)};
-		ck_assert_int_eq(pthread_create(&t[i].id, NULL, i < WRITERS ? writer : reader, &t[i]), 0);
+		t[i] = (struct thread){ .s = s,
+					.self = i % WRITERS,
+					.seed = i + (unsigned)time(NULL) };
+		ck_assert_int_eq(
+			pthread_create(&t[i].id, NULL, i < WRITERS ? writer : reader, &t[i]), 0);
 	}
 	for (unsigned i = 0; i < WRITERS + READERS; i++)
 		pthread_join(t[i].id, NULL);

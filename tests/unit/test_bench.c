@@ -14,13 +14,13 @@ static int near(double a, double b)
 
 static struct bench_cell cell_of(double seconds)
 {
-	return (struct bench_cell){.seconds = {seconds, seconds * 2, seconds / 2}, .count = 3};
+	return (struct bench_cell){ .seconds = { seconds, seconds * 2, seconds / 2 }, .count = 3 };
 }
 
 /* Reading the tree: cold native, cold mounted, hot native, hot mounted. */
 static struct bench_result result_of(double cn, double cm, double hn, double hm)
 {
-	struct bench_result r = {.cold = true, .cold_share = 1};
+	struct bench_result r = { .cold = true, .cold_share = 1 };
 
 	r.cell[BENCH_TREE][BENCH_COLD][BENCH_NATIVE] = cell_of(cn);
 	r.cell[BENCH_TREE][BENCH_COLD][BENCH_MOUNTED] = cell_of(cm);
@@ -31,13 +31,13 @@ static struct bench_result result_of(double cn, double cm, double hn, double hm)
 
 START_TEST(test_median)
 {
-	struct bench_cell c = {.count = 0};
+	struct bench_cell c = { .count = 0 };
 
 	ck_assert(bench_median(&c) < 0);
 	ck_assert(bench_spread(&c) < 0);
-	c = (struct bench_cell){.seconds = {5}, .count = 1};
+	c = (struct bench_cell){ .seconds = { 5 }, .count = 1 };
 	ck_assert(near(bench_median(&c), 5) && near(bench_spread(&c), 0));
-	c = (struct bench_cell){.seconds = {5, 1, 3, 2, 4}, .count = 5};
+	c = (struct bench_cell){ .seconds = { 5, 1, 3, 2, 4 }, .count = 5 };
 	ck_assert(near(bench_median(&c), 3) && near(bench_spread(&c), 4));
 	c.count = 4;
 	ck_assert(near(bench_median(&c), 2.5));

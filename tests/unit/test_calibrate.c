@@ -19,7 +19,9 @@
 static struct calibrate_limits limits_now(void)
 {
 	return (struct calibrate_limits){
-		.bytes = CALIBRATE_BYTES, .deadline_ns = SOON, .threads = CALIBRATE_THREADS,
+		.bytes = CALIBRATE_BYTES,
+		.deadline_ns = SOON,
+		.threads = CALIBRATE_THREADS,
 	};
 }
 
@@ -59,7 +61,7 @@ static unsigned forget(const char *name, size_t size)
 START_TEST(test_calibrate)
 {
 	struct calibrate_limits limits = limits_now();
-	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 2000 } };
 	struct device_measured m;
 	struct device_direct direct;
 	struct sample s;
@@ -92,7 +94,7 @@ START_TEST(test_calibrate_little)
 {
 	struct calibrate_limits limits = limits_now();
 	struct device_measured m;
-	struct sample s = {0};
+	struct sample s = { 0 };
 
 	calibrate(&m, &s, &limits);
 	ck_assert_uint_eq(m.latency_ns, 0);
@@ -130,8 +132,12 @@ static void spoil(const char *name, const char *text, int mode)
 
 START_TEST(test_remember)
 {
-	struct device_measured out, in = {.latency_ns = 61000, .latency_p90_ns = 80000,
-		.samples = 64, .throughput = 2100000000, .depth = 16, .piece = 512 << 10};
+	struct device_measured out, in = { .latency_ns = 61000,
+					   .latency_p90_ns = 80000,
+					   .samples = 64,
+					   .throughput = 2100000000,
+					   .depth = 16,
+					   .piece = 512 << 10 };
 	struct calibrate_store store;
 	char cache[96];
 
@@ -174,17 +180,22 @@ END_TEST
 
 START_TEST(test_key)
 {
-	struct device d = {.fs = "ext4", .source = "/dev/vda1", .major = 254, .minor = 1,
-		.steps = {{.major = 254, .minor = 1}}, .step_count = 1, .diskseq = 7};
+	struct device d = { .fs = "ext4",
+			    .source = "/dev/vda1",
+			    .major = 254,
+			    .minor = 1,
+			    .steps = { { .major = 254, .minor = 1 } },
+			    .step_count = 1,
+			    .diskseq = 7 };
 	char key[256];
 
 	calibrate_key(&d, key, sizeof(key));
 	ck_assert_str_eq(key, "254:1 7 ext4 /dev/vda1");
-	d = (struct device){.fs = "nfs4", .source = "filer:/home", .minor = 50};
+	d = (struct device){ .fs = "nfs4", .source = "filer:/home", .minor = 50 };
 	calibrate_key(&d, key, sizeof(key));
 	ck_assert_str_eq(key, "0:50 nfs4 filer:/home");
 	/* A container's overlay on a disk that is hidden: the next one may have its number. */
-	d = (struct device){.fs = "overlay", .source = "overlay", .minor = 52};
+	d = (struct device){ .fs = "overlay", .source = "overlay", .minor = 52 };
 	calibrate_key(&d, key, sizeof(key));
 	ck_assert_str_eq(key, "");
 }

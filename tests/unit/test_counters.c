@@ -41,7 +41,7 @@ END_TEST
 
 START_TEST(test_values)
 {
-	struct stats_snapshot s = {.version = STATS_VERSION};
+	struct stats_snapshot s = { .version = STATS_VERSION };
 
 	s.gauges[STATS_FDS] = 1;
 	s.bytes[STATS_FETCHED] = 2;
@@ -61,7 +61,7 @@ static int near(double a, double b)
 
 START_TEST(test_hit_rate)
 {
-	struct stats_snapshot s = {.version = STATS_VERSION};
+	struct stats_snapshot s = { .version = STATS_VERSION };
 	struct stats_guesses g = stats_guesses(&s);
 
 	ck_assert(stats_hit_rate(&g) < 0);
@@ -79,7 +79,7 @@ END_TEST
 
 START_TEST(test_not_waited)
 {
-	struct stats_snapshot s = {.version = STATS_VERSION};
+	struct stats_snapshot s = { .version = STATS_VERSION };
 
 	s.events[STATS_GUESSES_USED] = 100;
 	ck_assert(stats_not_waited(&s) < 0); /* no request has waited yet */
@@ -98,7 +98,7 @@ END_TEST
 
 START_TEST(test_percentile)
 {
-	uint64_t histogram[STATS_BUCKETS] = {0};
+	uint64_t histogram[STATS_BUCKETS] = { 0 };
 
 	ck_assert_uint_eq(stats_percentile(histogram, 50), 0);
 	ck_assert_uint_eq(stats_percentile(histogram, 100), 0);
@@ -117,7 +117,7 @@ END_TEST
 /* Of all requests that a program waits for, and only those. */
 START_TEST(test_latency_of_all)
 {
-	struct stats stats = {NULL};
+	struct stats stats = { NULL };
 	struct stats_block *block = stats_block_new(&stats);
 	struct stats_snapshot s;
 	uint64_t count = 0;

@@ -20,8 +20,8 @@
 #include "base_dir.h"
 #include "suite.h"
 
-#define CALLER	1234
-#define TEAM	5678 /* a group */
+#define CALLER		1234
+#define TEAM		5678 /* a group */
 #define HAS(caps, name) ((caps) >> CAP_##name & 1)
 
 static int proc = -1;
@@ -264,7 +264,8 @@ START_TEST(test_groups)
 		groups[i] = 4294000000u + i;
 	init(&c);
 	for (int i = 0; i < 5; i++) {
-		const gid_t *some = groups + 65536 - counts[i]; /* in order, as the kernel gives them */
+		const gid_t *some =
+			groups + 65536 - counts[i]; /* in order, as the kernel gives them */
 		pid_t pid = caller_process(counts[i], some);
 
 		ck_assert_int_eq(creds_grouped(&c, CALLER, CALLER, pid), 0);

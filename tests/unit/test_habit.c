@@ -6,9 +6,9 @@
 #include "fs/habit.h"
 #include "suite.h"
 
-#define MS 1000000ull
+#define MS	1000000ull
 #define ENTRIES 10000u
-#define ALL (ENTRIES / HABIT_SAMPLE)
+#define ALL	(ENTRIES / HABIT_SAMPLE)
 
 /* A whole listing. */
 static bool list(struct habit *h, uint64_t now, uint32_t asked_before)
@@ -102,7 +102,8 @@ START_TEST(both_by_turns)
 	for (int i = 0; i < 10; i++) {
 		ck_assert(!list(&h, now += MS, ALL));
 		wanted = wanted < HABIT_PATIENCE ? wanted * 2 : HABIT_PATIENCE;
-		ck_assert_uint_eq(until_bare(&h, &now), wanted + 1); /* each time wrong makes it rarer */
+		ck_assert_uint_eq(until_bare(&h, &now),
+				  wanted + 1); /* each time wrong makes it rarer */
 	}
 	/* What goes well for long is forgiven. */
 	for (unsigned i = 0; i < 2 * HABIT_PATIENCE; i++)

@@ -8,9 +8,9 @@
 #include "suite.h"
 #include "util/clock.h"
 
-#define MSEC 1000000ull
+#define MSEC  1000000ull
 #define START (1000000ull & ~63ull)
-#define KIND 14u
+#define KIND  14u
 
 START_TEST(steps)
 {
@@ -69,7 +69,7 @@ static struct lookout *start(struct lead *lead)
 
 START_TEST(taken_when_it_lasts)
 {
-	struct lead lead = {0};
+	struct lead lead = { 0 };
 	struct lookout *l = start(&lead);
 	uint64_t section = lookout_open(l, KIND, clock_ns());
 
@@ -86,7 +86,7 @@ END_TEST
 /* Also from its sleep. */
 START_TEST(woken)
 {
-	struct lead lead = {0};
+	struct lead lead = { 0 };
 	struct lookout *l = start(&lead);
 	uint64_t section;
 
@@ -104,7 +104,7 @@ END_TEST
 /* The lead is either kept or handed over, never both and never neither. */
 START_TEST(one_lead)
 {
-	struct lead lead = {0};
+	struct lead lead = { 0 };
 	struct lookout *l = start(&lead);
 	unsigned lost = 0;
 
@@ -132,7 +132,7 @@ static bool is_eager(struct lookout *l, unsigned kind, uint64_t now)
 }
 
 /* A lookout that never interferes. */
-static const struct lookout quiet = {.section = LOOKOUT_CLOSED, .running = true};
+static const struct lookout quiet = { .section = LOOKOUT_CLOSED, .running = true };
 
 /* Who waits while others are at work lets them have the lead, from the next request on. */
 START_TEST(others_wait_too)
@@ -208,7 +208,7 @@ END_TEST
 /* Without its thread everything is handed over. */
 START_TEST(without_thread)
 {
-	struct lookout l = {.section = LOOKOUT_CLOSED};
+	struct lookout l = { .section = LOOKOUT_CLOSED };
 
 	ck_assert(is_eager(&l, KIND, 1000 * MSEC));
 }

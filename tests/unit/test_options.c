@@ -93,7 +93,10 @@ static const struct effect {
 	size_t target;
 	int value;
 } effects[] = {
+/* Not formatted: it would break the braces. */
+/* clang-format off */
 #define EFFECT(l, field, v) { (l), offsetof(struct options, field), (v) }
+	/* clang-format on */
 	EFFECT("ro", ro, OPTION_ON),
 	EFFECT("rw", ro, OPTION_OFF),
 	EFFECT("nosuid", nosuid, OPTION_ON),
@@ -190,9 +193,17 @@ static const struct {
 	const char *value;
 	double seconds;
 } timeouts[] = {
-	{ "0", 0 },	{ "1", 1 },	{ "0.5", 0.5 },	  { ".25", 0.25 },	{ "3.", 3 },
-	{ "007", 7 },	{ "0.1", 0.1 }, { "86400", 86400 }, { "31536000", 31536000 },
-	{ "-0", 0 },	{ "1.00000000000000000000000000000000001", 1 },
+	{ "0", 0 },
+	{ "1", 1 },
+	{ "0.5", 0.5 },
+	{ ".25", 0.25 },
+	{ "3.", 3 },
+	{ "007", 7 },
+	{ "0.1", 0.1 },
+	{ "86400", 86400 },
+	{ "31536000", 31536000 },
+	{ "-0", 0 },
+	{ "1.00000000000000000000000000000000001", 1 },
 	{ "31536000.000", 31536000 },
 };
 
@@ -225,9 +236,9 @@ static const struct {
 	const char *value;
 	uint64_t bytes;
 } sizes[] = {
-	{ "4194304", 4ull << 20 }, { "4M", 4ull << 20 },    { "4m", 4ull << 20 },
+	{ "4194304", 4ull << 20 },  { "4M", 4ull << 20 },	{ "4m", 4ull << 20 },
 	{ "5000k", 5000ull << 10 }, { "5000K", 5000ull << 10 }, { "0064M", 64ull << 20 },
-	{ "1G", 1ull << 30 },	   { "128g", 128ull << 30 }, { "131072M", 128ull << 30 },
+	{ "1G", 1ull << 30 },	    { "128g", 128ull << 30 },	{ "131072M", 128ull << 30 },
 };
 
 START_TEST(test_size)
@@ -339,9 +350,15 @@ static const struct {
 	const char *a, *b;
 	unsigned int distance;
 } distances[] = {
-	{ "", "", 0 },	       { "a", "", 1 },	       { "", "abc", 3 },
-	{ "same", "same", 0 }, { "SaMe", "same", 0 },  { "nofial", "nofail", 1 },
-	{ "abcd", "badc", 2 }, { "kitten", "sitting", 3 }, { "ca", "abc", 3 },
+	{ "", "", 0 },
+	{ "a", "", 1 },
+	{ "", "abc", 3 },
+	{ "same", "same", 0 },
+	{ "SaMe", "same", 0 },
+	{ "nofial", "nofail", 1 },
+	{ "abcd", "badc", 2 },
+	{ "kitten", "sitting", 3 },
+	{ "ca", "abc", 3 },
 	{ "0123456789012345678901234567890", "0123456789012345678901234567890", 0 },
 	{ "01234567890123456789012345678901", "a", NEAREST_FAR },
 	{ "a", "01234567890123456789012345678901", NEAREST_FAR },

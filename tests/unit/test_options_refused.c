@@ -10,10 +10,10 @@
 #include "options_line.h"
 #include "suite.h"
 
-#define EXPECTED_USAGE "expected overdrive [-o OPT[,OPT...]] SOURCE [MOUNTPOINT]"
+#define EXPECTED_USAGE	    "expected overdrive [-o OPT[,OPT...]] SOURCE [MOUNTPOINT]"
 #define EXPECTED_SECONDS(n) "expected 0 to 31536000, e.g. " n "=1"
-#define EXPECTED_SIZE "expected 4M to 128G, e.g. memory=64M"
-#define SEE_HELP "unknown option; see overdrive --help"
+#define EXPECTED_SIZE	    "expected 4M to 128G, e.g. memory=64M"
+#define SEE_HELP	    "unknown option; see overdrive --help"
 
 static const struct {
 	struct line line;
@@ -32,8 +32,7 @@ static const struct {
 	{ { { "-x", "a" } }, "-x: " SEE_HELP },
 	{ { { "-fx", "a" } }, "-fx: " SEE_HELP },
 	{ { { "-ro", "a" } }, "-ro: unknown option; did you mean -o ro?" },
-	{ { { "--exclusive", "a" } },
-	  "--exclusive: unknown option; did you mean -o exclusive?" },
+	{ { { "--exclusive", "a" } }, "--exclusive: unknown option; did you mean -o exclusive?" },
 	{ { { "--fsname=x", "a" } }, "--fsname=x: unknown option; did you mean -o fsname=x?" },
 	{ { { "--forground", "a" } }, "--forground: unknown option; did you mean --foreground?" },
 	{ { { "--vresion" } }, "--vresion: unknown option; did you mean --version?" },
@@ -118,12 +117,10 @@ static const struct {
 	{ { { "-o", "a\nb\x1b[31m\x7f", "a" } }, "a?b?[31m?: " SEE_HELP },
 	{ { { "a", "b",
 	      "0123456789012345678901234567890123456789012345678901234567890123456789" } },
-	  "012345678901234567890123456789012345678901234567890123456789...: too many arguments; "
-	  EXPECTED_USAGE },
+	  "012345678901234567890123456789012345678901234567890123456789...: too many arguments; " EXPECTED_USAGE },
 	{ { { "a", "b",
 	      "01234567890123456789012345678901234567890123456789012345678\xc3\xa9 56789" } },
-	  "01234567890123456789012345678901234567890123456789012345678...: too many arguments; "
-	  EXPECTED_USAGE },
+	  "01234567890123456789012345678901234567890123456789012345678...: too many arguments; " EXPECTED_USAGE },
 };
 
 START_TEST(test_refusal)
@@ -187,8 +184,9 @@ static unsigned int draw(unsigned long long *state, unsigned int below)
 static void draw_argument(unsigned long long *state, char *buf, size_t size)
 {
 	static const char *const pieces[] = {
-		"-o", "-", "--", "=", ",", "\\", "\\,", "-f", "-h", "-d", "-t", "/s", ".", "9",
-		"help", "x-", "remount", "1e9", "nan", "-1", "\n", "\xc3\xa9", "\xff", "%s%n",
+		"-o",	   "-",	  "--",	 "=",  ",",  "\\",	 "\\,",	 "-f",
+		"-h",	   "-d",  "-t",	 "/s", ".",  "9",	 "help", "x-",
+		"remount", "1e9", "nan", "-1", "\n", "\xc3\xa9", "\xff", "%s%n",
 	};
 	size_t n, len = 0;
 	const struct option_def *table = options_table(&n);
@@ -206,7 +204,7 @@ static void draw_argument(unsigned long long *state, char *buf, size_t size)
 		len += (size_t)snprintf(buf + len, size - len, "%s", piece);
 		if (len >= size)
 			return;
-		if (draw(state, 40) == 0)	/* now and then a very long one */
+		if (draw(state, 40) == 0) /* now and then a very long one */
 			count += 30;
 	}
 }

@@ -5,8 +5,8 @@
 #include "prefetch/pattern.h"
 #include "suite.h"
 
-#define KIB 1024u
-#define MIB (1024u * KIB)
+#define KIB  1024u
+#define MIB  (1024u * KIB)
 #define SIZE (1024ull * MIB)
 
 static struct pattern p;
@@ -64,7 +64,8 @@ START_TEST(small_reads)
 	ck_assert_uint_le(highest, 100 * MIB + 17 * MIB);
 	begin();
 	pattern_read(&p, 100 * MIB, 4096, &gone);
-	ck_assert_uint_le(p.cursor[pattern_read(&p, 100 * MIB + 4096, 4096, &gone)].window, 128 * KIB);
+	ck_assert_uint_le(p.cursor[pattern_read(&p, 100 * MIB + 4096, 4096, &gone)].window,
+			  128 * KIB);
 }
 END_TEST
 

@@ -63,11 +63,11 @@ END_TEST
 
 static void look_up_as(struct model *m, uint32_t pid, uint64_t parent, uint64_t ino, bool dir)
 {
-	struct guesses out = {.n = 0};
-	struct who who = {.pid = pid};
+	struct guesses out = { .n = 0 };
+	struct who who = { .pid = pid };
 
 	m->now += 1000;
-	plan_lookup(m->plan, &who, &(struct looked_up){parent, parent, ino, dir}, m->now, &out);
+	plan_lookup(m->plan, &who, &(struct looked_up){ parent, parent, ino, dir }, m->now, &out);
 	take(m, &out);
 	work(m, DEPTH);
 }
@@ -257,7 +257,7 @@ static void act_deep(struct model *m, const struct guesses *out)
 {
 	for (unsigned i = 0; i < out->n; i++) {
 		const struct guess *g = &out->guess[i];
-		struct guesses more = {.n = 0};
+		struct guesses more = { .n = 0 };
 
 		if (g->kind == GUESS_LIST) {
 			uint64_t ino = g->folder ? g->folder->entries[g->index].ino : g->node;
@@ -277,7 +277,7 @@ static void act_deep(struct model *m, const struct guesses *out)
 static void open_deep(struct model *m, unsigned d, unsigned from, unsigned to)
 {
 	for (unsigned e = from; e < to; e++) {
-		struct guesses out = {.n = 0};
+		struct guesses out = { .n = 0 };
 
 		m->now += 1000;
 		plan_open(m->plan, &m->who, 1000 + d * 20 + e, 100, m->now, &out);
@@ -292,7 +292,7 @@ START_TEST(test_files_behind_directories)
 	struct plan_counters c;
 
 	for (unsigned d = 0; d < DEEP; d++) {
-		struct guesses out = {.n = 0};
+		struct guesses out = { .n = 0 };
 
 		plan_opendir(m->plan, &m->who, 100 + d, 100 + d, m->now += 1000, &out);
 		act_deep(m, &out);

@@ -69,8 +69,9 @@ START_TEST(test_by_inode)
 	uint64_t last = 0;
 
 	for (unsigned i = 0; i < FILES; i++)
-		out->guess[out->n++] = (struct guess){
-			.kind = i % 10 ? GUESS_CONTENT : GUESS_LIST, .folder = f, .index = i};
+		out->guess[out->n++] = (struct guess){ .kind = i % 10 ? GUESS_CONTENT : GUESS_LIST,
+						       .folder = f,
+						       .index = i };
 	guesses_by_inode(out);
 	for (unsigned i = 0; i < out->n; i++) {
 		const struct guess *g = &out->guess[i];
@@ -108,7 +109,7 @@ START_TEST(test_sleep)
 	out.n = 0;
 	plan_opendir(p, &who, DIR_INO(29), DIR_INO(29), 99, &out);
 	ck_assert_uint_eq(out.n, 0);
-	plan_lookup(p, &who, &(struct looked_up){DIR_INO(29), DIR_INO(29), 5, false}, 100, &out);
+	plan_lookup(p, &who, &(struct looked_up){ DIR_INO(29), DIR_INO(29), 5, false }, 100, &out);
 	ck_assert(!plan_asleep(p));
 	ck_assert_uint_eq(out.n, 1);
 	plan_forget(p, UINT64_MAX);
@@ -121,18 +122,18 @@ END_TEST
 START_TEST(test_many_directories)
 {
 	struct plan *p = plan_new(1 << 30, false);
-	struct who who = {.pid = 7};
+	struct who who = { .pid = 7 };
 	struct plan_counters c;
-	struct model m = {.plan = p};
+	struct model m = { .plan = p };
 
 	for (unsigned i = 0; i < PLAN_DIRS + 700; i++) {
-		struct guesses out = {.n = 0};
+		struct guesses out = { .n = 0 };
 
 		plan_opendir(p, &who, 100000 + i, 1, i * 1000, &out);
 		for (unsigned k = 0; k < out.n; k++) {
 			struct guess *g = &out.guess[k];
 			struct folder *f = folder_new(100000 + i);
-			struct guesses more = {.n = 0};
+			struct guesses more = { .n = 0 };
 
 			for (unsigned e = 0; e < 300; e++)
 				must(folder_add(f, "name", 1 + i * 300 + e, DT_REG));
@@ -168,9 +169,9 @@ static struct folder *list_large(unsigned n)
 /* A look-up that waits, and at once what it leads to. */
 static void look_up_in_large(struct plan *p, uint64_t ino, uint64_t now)
 {
-	struct looked_up l = {.parent_ino = 2, .parent_node = 2, .ino = ino};
-	struct guesses out = {.n = 0}, more = {.n = 0};
-	struct who who = {.pid = 7};
+	struct looked_up l = { .parent_ino = 2, .parent_node = 2, .ino = ino };
+	struct guesses out = { .n = 0 }, more = { .n = 0 };
+	struct who who = { .pid = 7 };
 
 	plan_lookup(p, &who, &l, now, &out);
 	for (unsigned k = 0; k < out.n; k++) {
@@ -191,7 +192,7 @@ static void look_up_in_large(struct plan *p, uint64_t ino, uint64_t now)
  */
 START_TEST(test_large_directory)
 {
-	static const unsigned pages[] = {1 << 18, 256}, inodes[] = {FOLDER_MAX, 1024};
+	static const unsigned pages[] = { 1 << 18, 256 }, inodes[] = { FOLDER_MAX, 1024 };
 	struct plan *p = plan_new(pages[_i] * 4096ull, false);
 	struct plan_counters c;
 
@@ -223,8 +224,8 @@ START_TEST(test_any_history)
 			break;
 		case 1:
 			plan_lookup(m->plan, &who,
-				    &(struct looked_up){DIR_INO(d), DIR_INO(d), FILE_INO(d, f),
-							rand() % 2},
+				    &(struct looked_up){ DIR_INO(d), DIR_INO(d), FILE_INO(d, f),
+							 rand() % 2 },
 				    m->now, &out);
 			take(m, &out);
 			break;

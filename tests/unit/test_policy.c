@@ -15,6 +15,8 @@
 #define M (1024 * K)
 #define G (1024 * M)
 
+/* Not formatted: these tables are read as documentation. */
+/* clang-format off */
 #define BLOCK_DEVICE .class = DEVICE_BLOCK, .fs = "ext4", .direct = {.works = DEVICE_YES}
 #define MEASURED(us, mb) .measured = {.latency_ns = (us) * 1000, .throughput = (mb) * 1000000ull}
 #define ONE_STEP(k) .steps = {{.kind = k}}, .step_count = 1
@@ -251,6 +253,7 @@ static const struct {
 	{&local, &root, &within, &in_order, POLICY_KERNEL, WARM, 64 * M, 0, 0, "in order"},
 	{&cloud, &root, &across, &large, POLICY_KERNEL, 0, 0, 0, 0, "prefetch=tree"},
 };
+/* clang-format on */
 
 START_TEST(test_row)
 {
@@ -262,8 +265,9 @@ START_TEST(test_row)
 	ck_assert_msg(v.warm_beneath == !!(rows[_i].how & WARM), "row %d: %s", _i, v.reason);
 	ck_assert_msg(v.fuse_cache == !!(rows[_i].how & FUSE_CACHE), "row %d: %s", _i, v.reason);
 	ck_assert_msg(v.window == rows[_i].window && v.depth == rows[_i].depth &&
-		      v.buffer == rows[_i].buffer, "row %d: %s ahead, %u of %s", _i,
-		      policy_bytes(v.window).text, v.depth, policy_bytes(v.buffer).text);
+			      v.buffer == rows[_i].buffer,
+		      "row %d: %s ahead, %u of %s", _i, policy_bytes(v.window).text, v.depth,
+		      policy_bytes(v.buffer).text);
 	ck_assert_msg(strstr(v.reason, rows[_i].because) != NULL, "row %d: %s", _i, v.reason);
 }
 END_TEST
@@ -293,18 +297,20 @@ START_TEST(test_any_facts)
 				    .rotational = (enum device_said)((int)(draw(&seed) % 3) - 1),
 				    .readahead = any_size(&seed) >> 10,
 				    .queue_depth = (uint32_t)any_size(&seed) };
-		struct host h = {.memory = {.total = any_size(&seed)},
-			.passthrough = draw(&seed) % 2, .direct_mmap = draw(&seed) % 2,
-			.uring = {.works = draw(&seed) % 2}};
-		struct policy_options o = {.backend = (enum policy_backend)(draw(&seed) % 5),
-			.prefetch = (enum option_prefetch)(draw(&seed) % 4),
-			.memory = draw(&seed) % 2 ? any_size(&seed) : 0};
-		struct policy_file f = {.size = any_size(&seed),
-			.resident = (int)(draw(&seed) % 1002) - 1,
-			.flags = (int)(draw(&seed) % 3) | (draw(&seed) % 8 ? 0 : O_DIRECT),
-			.may_be_written = draw(&seed) % 4 == 0,
-			.refuses_direct = draw(&seed) % 4 == 0,
-			.history = (enum policy_history)(draw(&seed) % 3)};
+		struct host h = { .memory = { .total = any_size(&seed) },
+				  .passthrough = draw(&seed) % 2,
+				  .direct_mmap = draw(&seed) % 2,
+				  .uring = { .works = draw(&seed) % 2 } };
+		struct policy_options o = { .backend = (enum policy_backend)(draw(&seed) % 5),
+					    .prefetch = (enum option_prefetch)(draw(&seed) % 4),
+					    .memory = draw(&seed) % 2 ? any_size(&seed) : 0 };
+		struct policy_file f = { .size = any_size(&seed),
+					 .resident = (int)(draw(&seed) % 1002) - 1,
+					 .flags = (int)(draw(&seed) % 3) |
+						  (draw(&seed) % 8 ? 0 : O_DIRECT),
+					 .may_be_written = draw(&seed) % 4 == 0,
+					 .refuses_direct = draw(&seed) % 4 == 0,
+					 .history = (enum policy_history)(draw(&seed) % 3) };
 		struct policy_verdict v;
 
 		d.measured.latency_ns = draw(&seed) % 2 ? (uint32_t)any_size(&seed) : 0;
@@ -347,7 +353,7 @@ END_TEST
 
 START_TEST(test_memory)
 {
-	struct host unknown = {0}, tiny = {.memory = {.total = 64 * M}};
+	struct host unknown = { 0 }, tiny = { .memory = { .total = 64 * M } };
 
 	ck_assert_uint_eq(policy_memory(&by_default, &root), 256 * M);
 	ck_assert_uint_eq(policy_memory(&by_default, &container), 16 * M);

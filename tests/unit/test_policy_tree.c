@@ -15,9 +15,11 @@
 #include "suite.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
-#define M (1024 * 1024ull)
-#define G (1024 * M)
+#define M	(1024 * 1024ull)
+#define G	(1024 * M)
 
+/* Not formatted: a table. */
+/* clang-format off */
 static const struct {
 	struct device device;
 	struct host_memory host;
@@ -48,6 +50,7 @@ static const struct {
 	{ { .class = DEVICE_BLOCK, .measured = { .latency_ns = 60000 } }, { .total = 8 * G }, 0,
 	  { true, false, 512 * M } },
 };
+/* clang-format on */
 
 START_TEST(test_row)
 {
@@ -84,11 +87,17 @@ static const struct {
 	struct pressure expected;
 } weather[] = {
 	{ NULL, NULL, NULL, { 0 } },
-	{ "some avg10=9.99 avg60=99.00", "some avg10=59.00 avg60=99.00",
-	  "MemTotal: 1000 kB\nMemAvailable: 500 kB\n", { false, false, 500 << 10 } },
-	{ "some avg10=10.00 avg60=0.00", "some avg10=60.00 avg60=0.00",
-	  "MemTotal: 1000 kB\nMemAvailable: 500 kB\n", { true, true, 500 << 10 } },
-	{ "some avg10=0.00", "full avg10=99.00", "MemTotal: 1000 kB\nMemAvailable: 50 kB\n",
+	{ "some avg10=9.99 avg60=99.00",
+	  "some avg10=59.00 avg60=99.00",
+	  "MemTotal: 1000 kB\nMemAvailable: 500 kB\n",
+	  { false, false, 500 << 10 } },
+	{ "some avg10=10.00 avg60=0.00",
+	  "some avg10=60.00 avg60=0.00",
+	  "MemTotal: 1000 kB\nMemAvailable: 500 kB\n",
+	  { true, true, 500 << 10 } },
+	{ "some avg10=0.00",
+	  "full avg10=99.00",
+	  "MemTotal: 1000 kB\nMemAvailable: 50 kB\n",
 	  { true, false, 50 << 10 } },
 	{ "nonsense", "", "MemTotal: what", { 0 } },
 };

@@ -48,8 +48,7 @@ static const struct {
 	{ "overlay", DEVICE_BLOCK, "overlay",
 	  "0 ext4 filesystem, 1 nvme0n1p2 partition, "
 	  "2 nvme0n1 nvme",
-	  1, 1023, 512, 512, 128, 128, DEVICE_NO, DEVICE_NO, 1,
-	  "guessed from /etc/hosts" },
+	  1, 1023, 512, 512, 128, 128, DEVICE_NO, DEVICE_NO, 1, "guessed from /etc/hosts" },
 	{ "overlay-host", DEVICE_BLOCK, "overlay", "0 xfs filesystem, 1 sda scsi", 1, 64, 512, 4096,
 	  1280, 128, DEVICE_NO, DEVICE_NO, 1, NULL },
 	{ "overlay-hidden", DEVICE_UNKNOWN, "overlay", "", 0, 0, 0, 0, 0, 0, DEVICE_UNSAID,
@@ -125,13 +124,13 @@ START_TEST(test_details)
 	static const struct {
 		const char *tree, *name, *detail;
 	} details[] = {
-		{"nvme", "nvme0n1", "Samsung SSD 980 PRO 1TB"},
-		{"md-raid1", "md0", "raid1 of 2 disks"},
-		{"lvm-luks", "dm-1", "LVM vg-root"},
-		{"lvm-luks", "dm-0", "LUKS2 nvme0n1p3_crypt"},
-		{"loop", "loop3", "/var/images/disk.img"},
-		{"overlay-host", "xfs", "/var/lib/docker/overlay2/c0ffee/diff"},
-		{"garbage", "dm-0", "dm ???[31mred"},
+		{ "nvme", "nvme0n1", "Samsung SSD 980 PRO 1TB" },
+		{ "md-raid1", "md0", "raid1 of 2 disks" },
+		{ "lvm-luks", "dm-1", "LVM vg-root" },
+		{ "lvm-luks", "dm-0", "LUKS2 nvme0n1p3_crypt" },
+		{ "loop", "loop3", "/var/images/disk.img" },
+		{ "overlay-host", "xfs", "/var/lib/docker/overlay2/c0ffee/diff" },
+		{ "garbage", "dm-0", "dm ???[31mred" },
 	};
 	struct tree t;
 	struct device d;
@@ -204,15 +203,15 @@ START_TEST(test_rotates)
 		uint32_t latency_us, mb_per_s;
 		enum device_said rotates;
 	} rows[] = {
-		{DEVICE_YES, 0, 0, DEVICE_YES},	     {DEVICE_NO, 0, 0, DEVICE_NO},
-		{DEVICE_YES, 60, 2000, DEVICE_NO},   {DEVICE_YES, 1100, 900, DEVICE_NO},
-		{DEVICE_NO, 9000, 120, DEVICE_YES},  {DEVICE_YES, 9000, 120, DEVICE_YES},
-		{DEVICE_YES, 10000, 1500, DEVICE_NO}, {DEVICE_YES, 9000, 0, DEVICE_YES},
-		{DEVICE_UNSAID, 0, 0, DEVICE_UNSAID},
+		{ DEVICE_YES, 0, 0, DEVICE_YES },	{ DEVICE_NO, 0, 0, DEVICE_NO },
+		{ DEVICE_YES, 60, 2000, DEVICE_NO },	{ DEVICE_YES, 1100, 900, DEVICE_NO },
+		{ DEVICE_NO, 9000, 120, DEVICE_YES },	{ DEVICE_YES, 9000, 120, DEVICE_YES },
+		{ DEVICE_YES, 10000, 1500, DEVICE_NO }, { DEVICE_YES, 9000, 0, DEVICE_YES },
+		{ DEVICE_UNSAID, 0, 0, DEVICE_UNSAID },
 	};
 
 	for (int i = 0; i < ROWS(rows); i++) {
-		struct device d = {.class = DEVICE_BLOCK, .rotational = rows[i].said};
+		struct device d = { .class = DEVICE_BLOCK, .rotational = rows[i].said };
 
 		d.measured.latency_ns = rows[i].latency_us * 1000;
 		d.measured.throughput = rows[i].mb_per_s * 1000000ull;
@@ -276,10 +275,17 @@ START_TEST(test_clean)
 	static const struct {
 		const char *dirty, *clean;
 	} rows[] = {
-		{"plain", "plain"},	      {"µ€😀", "µ€😀"},	     {"a\tb\x1b[2J", "a?b?[2J"},
-		{"\xff\xfe", "??"},	      {"\xc0\x80", "??"},     {"\xed\xa0\x80", "???"},
-		{"\xe2\x82", "??"},	      {"\xf4\x90\x80\x80", "????"}, {"\xc2\x9b", "??"},
-		{"\x7f", "?"},		      {"", ""},
+		{ "plain", "plain" },
+		{ "µ€😀", "µ€😀" },
+		{ "a\tb\x1b[2J", "a?b?[2J" },
+		{ "\xff\xfe", "??" },
+		{ "\xc0\x80", "??" },
+		{ "\xed\xa0\x80", "???" },
+		{ "\xe2\x82", "??" },
+		{ "\xf4\x90\x80\x80", "????" },
+		{ "\xc2\x9b", "??" },
+		{ "\x7f", "?" },
+		{ "", "" },
 	};
 
 	for (int i = 0; i < ROWS(rows); i++) {

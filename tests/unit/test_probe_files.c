@@ -172,7 +172,7 @@ START_TEST(test_direct_tried)
 	int fd = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char name[32];
 	struct device_direct direct;
-	struct sample s = {0};
+	struct sample s = { 0 };
 
 	directio_probe(&direct, &s);
 	ck_assert_int_eq(direct.works, DEVICE_UNSAID);
@@ -198,7 +198,7 @@ START_TEST(test_probe_dir)
 {
 	struct probe_root root = { .fd = open("/", O_PATH | O_DIRECTORY),
 				   .mountinfo = PROBE_MOUNTINFO };
-	struct device_options options = {.calibrate = false};
+	struct device_options options = { .calibrate = false };
 	struct device *d = calloc(1, sizeof(*d));
 
 	ck_assert_int_eq(device_probe_dir(d, &root, dir_fd, &options), 0);
@@ -219,16 +219,18 @@ static void probe_loop(unsigned sector)
 {
 	struct probe_root root = { .fd = open("/", O_PATH | O_DIRECTORY),
 				   .mountinfo = PROBE_MOUNTINFO };
-	struct device_options options = {.calibrate = true};
+	struct device_options options = { .calibrate = true };
 	struct device *d = calloc(1, sizeof(*d));
 	char command[512];
 	int fd;
 
 	/* The device goes when the mount does, and that when this process ends. */
-	snprintf(command, sizeof(command), "cd %s && truncate -s 64M image && mkdir mnt && "
+	snprintf(command, sizeof(command),
+		 "cd %s && truncate -s 64M image && mkdir mnt && "
 		 "loop=$(losetup --find --show --sector-size %u image 2>/dev/null) && "
 		 "mkfs.ext4 -q -F $loop >/dev/null 2>&1 && mount $loop mnt; e=$?; "
-		 "[ -z $loop ] || losetup -d $loop; exit $e", dir, sector);
+		 "[ -z $loop ] || losetup -d $loop; exit $e",
+		 dir, sector);
 	if (system(command) == 0) {
 		fd = openat(dir_fd, "mnt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		make_file(fd, "file", 20 * M);
@@ -238,8 +240,10 @@ static void probe_loop(unsigned sector)
 		while (d->direct.works == DEVICE_UNSAID);
 		close(fd);
 		/* Threads that measure may outlive what asked them. */
-		snprintf(command, sizeof(command), "for i in $(seq 600); do umount %s/mnt && exit; "
-			 "sleep 0.1; done 2>/dev/null; exit 1", dir);
+		snprintf(command, sizeof(command),
+			 "for i in $(seq 600); do umount %s/mnt && exit; "
+			 "sleep 0.1; done 2>/dev/null; exit 1",
+			 dir);
 		ck_assert_int_eq(system(command), 0);
 		ck_assert_uint_eq(d->logical_block, sector);
 		ck_assert_int_eq(d->class, DEVICE_BLOCK);

@@ -11,7 +11,7 @@
 
 #include "util/clock.h"
 
-#define M (1u << 20)
+#define M    (1u << 20)
 #define SOON (clock_ns() + 30 * NSEC_PER_SEC) /* no test fails on a time */
 
 static char dir[64];

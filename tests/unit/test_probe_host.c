@@ -10,12 +10,13 @@
 #include "test_probe_tree.h"
 
 #define ROWS(a) ((int)(sizeof(a) / sizeof((a)[0])))
-#define M (1024ull * 1024)
+#define M	(1024ull * 1024)
 
 #define MEMINFO "MemTotal:        8192000 kB\nMemFree:  1 kB\nMemAvailable:    4096000 kB\n"
-#define V2 "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n"
-#define V1 "35 20 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n" \
-	   "36 20 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+#define V2	"30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n"
+#define V1                                                                    \
+	"35 20 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n" \
+	"36 20 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
 #define V1_INSIDE "36 20 0:32 /docker/c0ffee /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n"
 
 static const struct {
@@ -142,9 +143,13 @@ START_TEST(test_release)
 		unsigned major, minor;
 		bool since;
 	} releases[] = {
-		{"6.9.0", 6, 9, true},	{"6.8.12", 6, 9, false}, {"6.10-rc1", 6, 9, true},
-		{"7.0", 6, 9, true},	{"5.15.0-91-generic", 6, 9, false}, {"", 6, 9, false},
-		{"six", 6, 9, false},
+		{ "6.9.0", 6, 9, true },
+		{ "6.8.12", 6, 9, false },
+		{ "6.10-rc1", 6, 9, true },
+		{ "7.0", 6, 9, true },
+		{ "5.15.0-91-generic", 6, 9, false },
+		{ "", 6, 9, false },
+		{ "six", 6, 9, false },
 	};
 
 	for (int i = 0; i < ROWS(releases); i++)

@@ -30,7 +30,7 @@
 
 struct tree {
 	char dir[64];
-	char block[256];	/* the device whose indented lines follow */
+	char block[256]; /* the device whose indented lines follow */
 	struct probe_root root;
 	struct device_target target;
 	char *files[TREE_FILES]; /* paths below dir, for those who want to spoil them */
@@ -182,7 +182,7 @@ static inline void tree_init(struct tree *t, const char *name)
 	const char *tmp = getenv("TMPDIR");
 	FILE *in;
 
-	*t = (struct tree){.target = {.mount_id = -1}};
+	*t = (struct tree){ .target = { .mount_id = -1 } };
 	snprintf(t->dir, sizeof(t->dir), "%.40s/probe.XXXXXX", tmp ? tmp : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(t->dir));
 	t->root.fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -34,7 +34,7 @@ static void model_free(struct model *m)
 static void open_file(struct model *m, uint64_t ino, uint32_t uid)
 {
 	const struct recall_file *next[ROOM];
-	struct recall_file file = {.ino = ino, .uid = uid, .handle_length = 4};
+	struct recall_file file = { .ino = ino, .uid = uid, .handle_length = 4 };
 	unsigned n;
 
 	m->hits += m->told[ino];

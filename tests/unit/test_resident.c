@@ -13,8 +13,8 @@
 #include "suite.h"
 
 #define CACHESTAT 451
-#define PAGE  4096u
-#define PAGES 3000u /* more than are asked for at once */
+#define PAGE	  4096u
+#define PAGES	  3000u /* more than are asked for at once */
 
 /* In memory for good, whoever drops the caches: every third page, and a hundred in the middle. */
 static bool written(uint64_t page)

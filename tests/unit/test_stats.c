@@ -15,10 +15,10 @@
 #define ROUNDS	100000
 
 /* A bucket is a quarter of a power of two, so its upper edge is at most 25 % above what is in it. */
-#define ASSERT_NEAR(reported, real)                                                                \
-	do {                                                                                       \
-		ck_assert_uint_ge((reported), (real));                                             \
-		ck_assert_uint_le((reported), (real) < 256 ? 320 : (uint64_t)(real) * 5 / 4);      \
+#define ASSERT_NEAR(reported, real)                                                         \
+	do {                                                                                \
+		ck_assert_uint_ge((reported), (real));                                      \
+		ck_assert_uint_le((reported), (real) < 256 ? 320 : (uint64_t)(real)*5 / 4); \
 	} while (0)
 
 static struct stats_snapshot snapshot_of(const struct stats *stats)
@@ -87,9 +87,8 @@ START_TEST(test_steps)
 END_TEST
 
 static const uint64_t values[] = {
-	0,	 1,	  255,	     256,      257,	 319,	    320,	511,
-	512,	 1023,	  1024,	     1u << 20, 65535,	 999999999, 1000000000, 1ull << 31,
-	3221225471ull,
+	0,    1,    255,      256,   257,	319,	    320,	511,	       512,
+	1023, 1024, 1u << 20, 65535, 999999999, 1000000000, 1ull << 31, 3221225471ull,
 };
 
 START_TEST(test_single_value)
@@ -111,8 +110,8 @@ END_TEST
 /* What doesn't fit is the largest number there is, not what is left of it. */
 START_TEST(test_saturation)
 {
-	static const uint64_t large[] = { 4294967295ull, 4294967296ull, 60000000000ull,
-					  68719476736ull, 1ull << 40, UINT64_MAX };
+	static const uint64_t large[] = { 4294967295ull,  4294967296ull, 60000000000ull,
+					  68719476736ull, 1ull << 40,	 UINT64_MAX };
 
 	for (int i = 0; i < ROWS(large); i++) {
 		struct stats stats = { NULL };

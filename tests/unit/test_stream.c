@@ -58,7 +58,7 @@ END_TEST
 
 START_TEST(test_backward)
 {
-	static const uint64_t pieces[] = {PAGE, 64 * KIB, 128 * KIB, MIB};
+	static const uint64_t pieces[] = { PAGE, 64 * KIB, 128 * KIB, MIB };
 	struct model m;
 
 	model_init(&m, 32 * MIB);
@@ -73,13 +73,13 @@ END_TEST
 static const struct {
 	uint64_t first, piece, read, step;
 } strides[] = {
-	{0, 256 * KIB, 256 * KIB, MIB}, /* tests/bench/stream */
-	{5 * MIB, 128 * KIB, 128 * KIB, MIB},
-	{0, 4 * KIB, 4 * KIB, 256 * KIB},
-	{MIB / 2, 256 * KIB, 64 * KIB, MIB},
-	{0, 512 * KIB, 128 * KIB, 2 * MIB},
-	{12 * KIB, 20 * KIB, 20 * KIB, 700 * KIB},
-	{0, MIB, MIB, 4 * MIB},
+	{ 0, 256 * KIB, 256 * KIB, MIB }, /* tests/bench/stream */
+	{ 5 * MIB, 128 * KIB, 128 * KIB, MIB },
+	{ 0, 4 * KIB, 4 * KIB, 256 * KIB },
+	{ MIB / 2, 256 * KIB, 64 * KIB, MIB },
+	{ 0, 512 * KIB, 128 * KIB, 2 * MIB },
+	{ 12 * KIB, 20 * KIB, 20 * KIB, 700 * KIB },
+	{ 0, MIB, MIB, 4 * MIB },
 };
 
 static void check_strided(const struct model *m, uint64_t count, unsigned i)
@@ -92,11 +92,12 @@ static void check_strided(const struct model *m, uint64_t count, unsigned i)
 	 * Pieces of several reads look like the beginning of something else for a while, or always,
 	 * where the next one happens to begin at the tripwire.
 	 */
-	ck_assert_msg(m->waits <= (at_once ? 12 + count / 4 : 2 * count), "%u: %u waits of %u pieces", i, m->waits,
-		      (unsigned)count);
+	ck_assert_msg(m->waits <= (at_once ? 12 + count / 4 : 2 * count),
+		      "%u: %u waits of %u pieces", i, m->waits, (unsigned)count);
 	/* The windows of those who were taken for others, and the last one. */
-	ck_assert_msg(in_vain(m) <= 3 * STREAM_FIRST_WINDOW + (at_once ? wanted / 8 : 2 * wanted), "%u: %u KiB in vain of %u", i,
-		      (unsigned)(in_vain(m) >> 10), (unsigned)(wanted >> 10));
+	ck_assert_msg(in_vain(m) <= 3 * STREAM_FIRST_WINDOW + (at_once ? wanted / 8 : 2 * wanted),
+		      "%u: %u KiB in vain of %u", i, (unsigned)(in_vain(m) >> 10),
+		      (unsigned)(wanted >> 10));
 }
 
 START_TEST(test_strided)
@@ -105,7 +106,8 @@ START_TEST(test_strided)
 	struct model m;
 
 	model_init(&m, 32 * MIB);
-	for (uint64_t at = strides[_i].first; at + strides[_i].piece <= SIZE; at += strides[_i].step)
+	for (uint64_t at = strides[_i].first; at + strides[_i].piece <= SIZE;
+	     at += strides[_i].step)
 		for (uint64_t in = 0; in < strides[_i].piece; in += strides[_i].read, count++)
 			model_read(&m, at + in, strides[_i].read);
 	check_strided(&m, count / (strides[_i].piece / strides[_i].read), (unsigned)_i);
@@ -131,8 +133,8 @@ END_TEST
 static const struct {
 	unsigned streams;
 	uint64_t read;
-} turns[] = {{2, PAGE},	     {3, 64 * KIB},  {4, 128 * KIB}, {4, MIB},
-	     {5, 128 * KIB}, {7, 10 * PAGE}, {8, 128 * KIB}};
+} turns[] = { { 2, PAGE },	{ 3, 64 * KIB },  { 4, 128 * KIB }, { 4, MIB },
+	      { 5, 128 * KIB }, { 7, 10 * PAGE }, { 8, 128 * KIB } };
 
 /* Several streams in one file, by turns, each in a part of its own: equal parts, or some bytes off. */
 static void run_interleaved(struct model *m, unsigned i, uint64_t off)
@@ -154,8 +156,9 @@ START_TEST(test_interleaved)
 		model_init(&m, 32 * MIB);
 		run_interleaved(&m, (unsigned)_i, odd * 84 * KIB);
 		/* The plain kernel waits at least 200 times. */
-		ck_assert_msg(m.waits <= streams * (12 + SIZE / streams / (32 * MIB / streams) * 3 / 2),
-			      "%u streams: %u waits", streams, m.waits);
+		ck_assert_msg(
+			m.waits <= streams * (12 + SIZE / streams / (32 * MIB / streams) * 3 / 2),
+			"%u streams: %u waits", streams, m.waits);
 		ck_assert_uint_le(in_vain(&m), 40 * MIB);
 		ck_assert_uint_le(m.asked, SIZE / 16 * 17); /* hardly anything twice */
 		ck_assert(!m.given_up);
@@ -237,7 +240,7 @@ END_TEST
 /* Random reads: recognised soon, and nothing, or next to nothing, is fetched for them. */
 START_TEST(test_random)
 {
-	static const uint64_t sizes[] = {8 * MIB, 16 * MIB, 64 * MIB, SIZE};
+	static const uint64_t sizes[] = { 8 * MIB, 16 * MIB, 64 * MIB, SIZE };
 	uint64_t fetched = 0, waits = 0;
 
 	for (uint64_t seed = 1; seed <= 200; seed++) {
@@ -325,10 +328,18 @@ static uint64_t somewhere(const struct stream *s, uint64_t *x)
 	uint64_t at;
 
 	switch (xorshift(x) % 4) {
-	case 0: at = c->end; break;
-	case 1: at = c->start - 128 * KIB; break;
-	case 2: at = c->next; break;
-	default: at = xorshift(x); break;
+	case 0:
+		at = c->end;
+		break;
+	case 1:
+		at = c->start - 128 * KIB;
+		break;
+	case 2:
+		at = c->next;
+		break;
+	default:
+		at = xorshift(x);
+		break;
 	}
 	return at % s->size & ~(PAGE - 1);
 }
@@ -336,8 +347,8 @@ static uint64_t somewhere(const struct stream *s, uint64_t *x)
 /* Whatever is said to it, also with little memory and in small files. */
 START_TEST(test_any_history)
 {
-	static const uint64_t sizes[] = {SIZE - 12345, MIB, 5 * MIB + 1, 1ull << 42, INT64_MAX};
-	static const uint64_t windows[] = {16 * MIB, 256 * KIB, 1ull << 40, 3 * MIB, 0};
+	static const uint64_t sizes[] = { SIZE - 12345, MIB, 5 * MIB + 1, 1ull << 42, INT64_MAX };
+	static const uint64_t windows[] = { 16 * MIB, 256 * KIB, 1ull << 40, 3 * MIB, 0 };
 	uint64_t x = 0x9e3779b97f4a7c15ull + (uint64_t)_i * 77;
 	struct extent fetch[STREAM_MAX_FETCH];
 	struct stream s;

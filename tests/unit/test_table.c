@@ -89,7 +89,8 @@ END_TEST
 START_TEST(test_identities)
 {
 	for (unsigned length = 8; length <= MAX_HANDLE_SZ; length += 4) {
-		struct identity a = handle(1, length), b = handle(2, length), c = handle(1, length), back;
+		struct identity a = handle(1, length), b = handle(2, length), c = handle(1, length),
+				back;
 		struct node *n = node_ref(table, &a, S_IFREG, root, "x");
 
 		ck_assert_ptr_eq(node_ref(table, &a, S_IFREG, root, "y"), n);
@@ -346,9 +347,8 @@ START_TEST(test_growth)
 	untrimmed = rss_bytes();
 	malloc_trim(0); /* the C library keeps small pieces; whether they are free is our affair */
 	after = rss_bytes();
-	printf("%s: %zd bytes a node; left after: %zd kB, %zd kB when trimmed\n",
-	       growths[_i].kind, (full - before) / count, (untrimmed - before) / 1024,
-	       (after - before) / 1024);
+	printf("%s: %zd bytes a node; left after: %zd kB, %zd kB when trimmed\n", growths[_i].kind,
+	       (full - before) / count, (untrimmed - before) / 1024, (after - before) / 1024);
 	if (!SANITIZED) {
 		ck_assert_int_le((full - before) / count, 200);
 		/* What stays is the same for few and many: a chunk for each shard. */

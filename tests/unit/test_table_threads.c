@@ -60,8 +60,8 @@ START_TEST(test_threads)
 	pthread_t thread[THREADS];
 
 	for (int i = 0; i < THREADS; i++)
-		ck_assert_int_eq(pthread_create(&thread[i], NULL, stress_thread,
-						_i ? table : NULL), 0);
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, stress_thread, _i ? table : NULL),
+				 0);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
 	ck_assert_uint_eq(atomic_load(&bad), 0);

@@ -32,9 +32,16 @@ static void fill(void)
 static char *frame_of(unsigned rows, unsigned columns, bool colour, bool live)
 {
 	struct top_view view = {
-		.mount = "/fast", .source = "/data", .before = &before, .now = &now,
-		.history = &history, .rows = rows, .columns = columns, .utf8 = true,
-		.colour = colour, .live = live,
+		.mount = "/fast",
+		.source = "/data",
+		.before = &before,
+		.now = &now,
+		.history = &history,
+		.rows = rows,
+		.columns = columns,
+		.utf8 = true,
+		.colour = colour,
+		.live = live,
 	};
 	char *text = top_frame(&view);
 
@@ -62,7 +69,8 @@ END_TEST
 /* Whatever the size: no line too many, none too long. */
 START_TEST(test_sizes)
 {
-	static const unsigned sizes[][2] = {{24, 80}, {1, 1}, {3, 10}, {12, 40}, {60, 200}, {5, 300}};
+	static const unsigned sizes[][2] = { { 24, 80 }, { 1, 1 },    { 3, 10 },
+					     { 12, 40 }, { 60, 200 }, { 5, 300 } };
 
 	fill();
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

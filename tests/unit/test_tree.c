@@ -33,7 +33,8 @@ static bool begin(int way, const char *test)
 	ck_assert_int_eq(mkdir(name, 0755), 0);
 	ck_assert_int_eq(chdir(name), 0);
 	kernel_probe(&tree.kernel);
-	ck_assert_msg(source_open(&tree.source, &tree.kernel, ".", err, sizeof(err)) == 0, "%s", err);
+	ck_assert_msg(source_open(&tree.source, &tree.kernel, ".", err, sizeof(err)) == 0, "%s",
+		      err);
 	ck_assert_int_eq(source_start(&tree.source), 0);
 	ck_assert_int_eq(tree_init(&tree, 1024), 0);
 	root = node_get(tree.nodes, NODE_ROOT_ID);
@@ -195,8 +196,10 @@ START_TEST(test_no_waiting)
 		return;
 	create("file");
 	tree.kernel.has[KERNEL_RESOLVE_CACHED] = false;
-	ck_assert_int_eq(tree_lookup(&tree, root, tree.source.root, "file", false, &child), -EAGAIN);
-	ck_assert_int_eq(tree_lookup(&tree, root, tree.source.root, "none", false, &child), -EAGAIN);
+	ck_assert_int_eq(tree_lookup(&tree, root, tree.source.root, "file", false, &child),
+			 -EAGAIN);
+	ck_assert_int_eq(tree_lookup(&tree, root, tree.source.root, "none", false, &child),
+			 -EAGAIN);
 	ck_assert_int_eq(find(root, "file", &child), 0);
 	kernel_probe(&tree.kernel);
 	err = tree_lookup(&tree, root, tree.source.root, "file", false, &child);

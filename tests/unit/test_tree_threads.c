@@ -121,7 +121,8 @@ static void begin(const char *test, bool by_handle)
 	snprintf(path, sizeof(path), "%s%d", test, by_handle);
 	ck_assert(mkdir(path, 0755) == 0 && chdir(path) == 0);
 	kernel_probe(&tree.kernel);
-	ck_assert_msg(source_open(&tree.source, &tree.kernel, ".", err, sizeof(err)) == 0, "%s", err);
+	ck_assert_msg(source_open(&tree.source, &tree.kernel, ".", err, sizeof(err)) == 0, "%s",
+		      err);
 	tree.source.by_handle &= by_handle;
 	ck_assert_int_eq(tree_init(&tree, 1024), 0);
 	root = node_get(tree.nodes, NODE_ROOT_ID);

@@ -22,7 +22,7 @@ static void model_init(struct model *m, enum option_wake mode, unsigned cpus)
 {
 	memset(m, 0, sizeof(*m));
 	m->now = 1000 * MS;
-	m->look = (struct wake_look){0};
+	m->look = (struct wake_look){ 0 };
 	wake_init(&m->w, mode, cpus);
 }
 
@@ -105,7 +105,7 @@ END_TEST
 
 START_TEST(times)
 {
-	struct wake_look look = {0}, other = {0};
+	struct wake_look look = { 0 }, other = { 0 };
 	struct wake w;
 
 	wake_init(&w, OPTION_WAKE_AUTO, 2);
@@ -152,19 +152,19 @@ static const struct advice {
 	const char *says;
 } advices[] = {
 	/* Several times cheaper, on a small virtual machine. */
-	{{WAKEUP_VIRTUAL, 2, 52000, 6000, 0}, WAKEUP_HOLD, 0, "52.0 us, 6.0 with"},
-	{{WAKEUP_VIRTUAL, 8, 52000, 6000, 0}, WAKEUP_HOLD, 0, "held during bursts"},
-	{{WAKEUP_VIRTUAL, 9, 52000, 6000, 0}, WAKEUP_RECOMMEND, 0, "wake=qos would gain"},
+	{ { WAKEUP_VIRTUAL, 2, 52000, 6000, 0 }, WAKEUP_HOLD, 0, "52.0 us, 6.0 with" },
+	{ { WAKEUP_VIRTUAL, 8, 52000, 6000, 0 }, WAKEUP_HOLD, 0, "held during bursts" },
+	{ { WAKEUP_VIRTUAL, 9, 52000, 6000, 0 }, WAKEUP_RECOMMEND, 0, "wake=qos would gain" },
 	/* As on the machine that this was written on. */
-	{{WAKEUP_VIRTUAL, 2, 14000, 14000, 0}, WAKEUP_NOTHING, 0, "no gain"},
-	{{WAKEUP_VIRTUAL, 2, 14000, 15000, 0}, WAKEUP_NOTHING, 0, "no gain"},
-	{{WAKEUP_VIRTUAL, 2, 52000, 30000, 0}, WAKEUP_NOTHING, 0, "no gain"},
-	{{WAKEUP_VIRTUAL, 2, 9000, 1000, 0}, WAKEUP_NOTHING, 0, "no gain"},
-	{{WAKEUP_BARE_METAL, 64, 90000, 8000, 0}, WAKEUP_HOLD, WAKEUP_MILD_US, "at 4: held"},
-	{{WAKEUP_BARE_METAL, 64, 9000, 8000, 0}, WAKEUP_NOTHING, WAKEUP_MILD_US, "no gain"},
-	{{WAKEUP_UNKNOWN_MACHINE, 4, 90000, 8000, 0}, WAKEUP_RECOMMEND, 0, "would gain"},
-	{{WAKEUP_VIRTUAL, 2, 52000, 0, 0}, WAKEUP_NOTHING, 0, "not known"},
-	{{WAKEUP_VIRTUAL, 2, 0, 0, 6}, WAKEUP_NOTHING, 0, "No such device"},
+	{ { WAKEUP_VIRTUAL, 2, 14000, 14000, 0 }, WAKEUP_NOTHING, 0, "no gain" },
+	{ { WAKEUP_VIRTUAL, 2, 14000, 15000, 0 }, WAKEUP_NOTHING, 0, "no gain" },
+	{ { WAKEUP_VIRTUAL, 2, 52000, 30000, 0 }, WAKEUP_NOTHING, 0, "no gain" },
+	{ { WAKEUP_VIRTUAL, 2, 9000, 1000, 0 }, WAKEUP_NOTHING, 0, "no gain" },
+	{ { WAKEUP_BARE_METAL, 64, 90000, 8000, 0 }, WAKEUP_HOLD, WAKEUP_MILD_US, "at 4: held" },
+	{ { WAKEUP_BARE_METAL, 64, 9000, 8000, 0 }, WAKEUP_NOTHING, WAKEUP_MILD_US, "no gain" },
+	{ { WAKEUP_UNKNOWN_MACHINE, 4, 90000, 8000, 0 }, WAKEUP_RECOMMEND, 0, "would gain" },
+	{ { WAKEUP_VIRTUAL, 2, 52000, 0, 0 }, WAKEUP_NOTHING, 0, "not known" },
+	{ { WAKEUP_VIRTUAL, 2, 0, 0, 6 }, WAKEUP_NOTHING, 0, "No such device" },
 };
 
 START_TEST(advised)

@@ -102,8 +102,8 @@ static void visit_file(const struct who *who, const struct child *dir, struct st
 		return;
 	if (who->pid % 2)
 		walker_lookup(walker, who, dir->node,
-			      &(struct looked_up){dir_st->st_ino, dir->node->id,
-						  file.stx.stx_ino, false});
+			      &(struct looked_up){ dir_st->st_ino, dir->node->id, file.stx.stx_ino,
+						   false });
 	if (walker_open(walker, who, file.node, file.stx.stx_ino, file.stx.stx_size))
 		walker_sampled(walker, who->pid, file.stx.stx_size, file.stx.stx_size);
 	node_forget(tree.nodes, file.node, 1);
@@ -112,7 +112,7 @@ static void visit_file(const struct who *who, const struct child *dir, struct st
 
 static void *program(void *argument)
 {
-	struct who who = {.pid = *(unsigned *)argument};
+	struct who who = { .pid = *(unsigned *)argument };
 	struct node *root = node_get(tree.nodes, NODE_ROOT_ID);
 	struct stat st;
 
@@ -156,7 +156,7 @@ static void *changer(void *argument)
 
 START_TEST(test_programs)
 {
-	unsigned pid[] = {1, 2, 3, 4};
+	unsigned pid[] = { 1, 2, 3, 4 };
 	pthread_t thread[PROGRAMS + 1];
 	struct plan_counters c;
 
@@ -177,7 +177,7 @@ END_TEST
 /* With everything still queued. */
 START_TEST(test_stopped_at_once)
 {
-	struct who who = {.pid = 1};
+	struct who who = { .pid = 1 };
 	struct stat st;
 
 	populate();
@@ -185,7 +185,7 @@ START_TEST(test_stopped_at_once)
 	fstat(tree.source.root, &st);
 	for (unsigned i = 0; i < 20; i++)
 		walker_lookup(walker, &who, node_get(tree.nodes, NODE_ROOT_ID),
-			      &(struct looked_up){st.st_ino, NODE_ROOT_ID, i, i % 3 == 0});
+			      &(struct looked_up){ st.st_ino, NODE_ROOT_ID, i, i % 3 == 0 });
 	stop();
 }
 END_TEST

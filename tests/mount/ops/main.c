@@ -25,8 +25,7 @@ static const struct scenario *const tables[] = {
 	dir_scenarios,	    xattr_scenarios, acl_scenarios,	 flags_scenarios,
 	locks_scenarios,    ids_scenarios,   caps_scenarios,	 killpriv_scenarios,
 	exec_scenarios,	    watch_scenarios, fanotify_scenarios, misc_scenarios,
-	known_scenarios,    full_scenarios,  layers_scenarios,
-	fault_scenarios,
+	known_scenarios,    full_scenarios,  layers_scenarios,	 fault_scenarios,
 };
 
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))

@@ -204,7 +204,8 @@ static void futexes(struct ops *o)
 	pid = ops_spawn(o, wake, NULL);
 	do
 		ret = syscall(SYS_futex, p, FUTEX_WAIT, *p, &limit, NULL, 0);
-	while (ret < 0 && (errno == EINTR || errno == EAGAIN)); /* EAGAIN: it changed before the wait */
+	while (ret < 0 &&
+	       (errno == EINTR || errno == EAGAIN)); /* EAGAIN: it changed before the wait */
 	ops_say(o, "woken", "%d", !ret);
 	ops_say(o, "value", "%u", __atomic_load_n(p, __ATOMIC_SEQ_CST));
 	ops_reap(o, "waker", pid);

@@ -158,7 +158,8 @@ static int open_ended(const char *path)
 {
 	int fd, i;
 
-	for (i = 0; (fd = open(path, O_WRONLY | O_CLOEXEC)) < 0 && errno == ETXTBSY && i < 30000; i++)
+	for (i = 0; (fd = open(path, O_WRONLY | O_CLOEXEC)) < 0 && errno == ETXTBSY && i < 30000;
+	     i++)
 		usleep(1000);
 	return fd;
 }

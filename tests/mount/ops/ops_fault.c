@@ -156,7 +156,7 @@ static void fault_rwf_sync(struct ops *o)
 {
 	static char much[65536];
 	int fd = written(o, 0);
-	struct iovec some = {page, 4096}, more = {much, sizeof(much)};
+	struct iovec some = { page, 4096 }, more = { much, sizeof(much) };
 
 	disk(o, true);
 	TRY(o, pwritev2(fd, &some, 1, 0, RWF_DSYNC));

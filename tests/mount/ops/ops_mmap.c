@@ -326,10 +326,15 @@ static void mmap_direct(struct ops *o)
 }
 
 const struct scenario mmap_scenarios[] = {
-	{ "mmap_shared", mmap_shared, OPS_BOTH },   { "mmap_times", mmap_times, OPS_BOTH },
-	{ "mmap_private", mmap_private, OPS_BOTH }, { "mmap_truncate", mmap_truncate, OPS_BOTH },
-	{ "mmap_errors", mmap_errors, OPS_BOTH },   { "mmap_processes", mmap_processes, OPS_BOTH },
-	{ "mmap_holes", mmap_holes, OPS_BOTH },	    { "mmap_append", mmap_append, OPS_BOTH },
-	{ "mmap_direct", mmap_direct, OPS_BOTH },   { "mmap_seek", mmap_seek, OPS_BOTH },
+	{ "mmap_shared", mmap_shared, OPS_BOTH },
+	{ "mmap_times", mmap_times, OPS_BOTH },
+	{ "mmap_private", mmap_private, OPS_BOTH },
+	{ "mmap_truncate", mmap_truncate, OPS_BOTH },
+	{ "mmap_errors", mmap_errors, OPS_BOTH },
+	{ "mmap_processes", mmap_processes, OPS_BOTH },
+	{ "mmap_holes", mmap_holes, OPS_BOTH },
+	{ "mmap_append", mmap_append, OPS_BOTH },
+	{ "mmap_direct", mmap_direct, OPS_BOTH },
+	{ "mmap_seek", mmap_seek, OPS_BOTH },
 	{ 0 },
 };

@@ -11,8 +11,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,10 +189,12 @@ static void *writer(void *argument)
 	uint64_t *words = aligned_alloc(BLOCK, (size_t)RUN * BLOCK);
 
 	while (!over()) {
-		bool last = self == WRITERS - 1; /* has a file for itself; the others share theirs */
+		bool last =
+			self == WRITERS - 1; /* has a file for itself; the others share theirs */
 		unsigned file = last ? FILES - 1 : draw(&seed) % (FILES - 1);
 		unsigned n = 1 + draw(&seed) % RUN;
-		unsigned from = (last ? 0 : self * part) + draw(&seed) % ((last ? BLOCKS : part) - n);
+		unsigned from =
+			(last ? 0 : self * part) + draw(&seed) % ((last ? BLOCKS : part) - n);
 
 		change(self, file, from, n, words, &seed);
 		/* Between bursts the files are still for so long that they are read ahead. */
@@ -228,10 +230,11 @@ static void look(int fd, unsigned file, unsigned from, unsigned n, uint64_t *wor
 		least[i] = all.done[file][from + i];
 	got = pread(fd, words, (size_t)n * BLOCK, (off_t)from * BLOCK);
 	if (got < 0)
-		die("read %u at %u of file %u flags %o: %s", n, from, file, fcntl(fd, F_GETFL), strerror(errno));
+		die("read %u at %u of file %u flags %o: %s", n, from, file, fcntl(fd, F_GETFL),
+		    strerror(errno));
 	for (unsigned i = 0; i < n; i++)
-		check(file, from + i, (ssize_t)(i + 1) * BLOCK <= got ? words + i * BLOCK / 8 : nothing,
-		      least[i]);
+		check(file, from + i,
+		      (ssize_t)(i + 1) * BLOCK <= got ? words + i * BLOCK / 8 : nothing, least[i]);
 	all.reads++;
 	all.bytes += (uint64_t)got;
 }
@@ -239,7 +242,7 @@ static void look(int fd, unsigned file, unsigned from, unsigned n, uint64_t *wor
 /* A pass over some of a file: in order, backwards, in steps, or anywhere. */
 static void pass(unsigned file, int fd, uint64_t *words, uint64_t *seed)
 {
-	static const unsigned sizes[] = {1, 4, 32, 64, 256};
+	static const unsigned sizes[] = { 1, 4, 32, 64, 256 };
 	unsigned n = sizes[draw(seed) % 5], how = draw(seed) % 6, at = draw(seed) % (BLOCKS / 2);
 	unsigned reads = 8 + draw(seed) % 64;
 
