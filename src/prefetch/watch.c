@@ -4,8 +4,9 @@
 #include <string.h>
 
 #define PAGE	 4096u
-#define LOOKS	 8	    /* misses that one look takes in */
-#define FARTHEST (4u << 20) /* as far as one read of the kernel's goes */
+#define LOOKS	 8		     /* misses that one look takes in */
+#define FARTHEST (4u << 20)	     /* as far as one read of the kernel's goes */
+#define MISSING	 STREAM_LEAST_WINDOW /* bytes: for fewer nobody is watched */
 
 void watch_init(struct watch *w, struct fetch_file *file, uint64_t size, uint64_t max_window)
 {
@@ -71,13 +72,16 @@ static uint64_t resident_run(const struct watch *w, uint64_t offset)
 	return run ? run : PAGE;
 }
 
-/* Hot files are the common case: eight looks at single pages tell them without counting pages. */
+/*
+ * Hot files are the common case: looks at single pages tell them without counting pages. The last page
+ * is one of them, as the beginning may be all that a walk has brought in.
+ */
 static bool looks_hot(const struct watch *w)
 {
 	for (uint64_t i = 0; i < 8; i++)
 		if (!resident(w, (w->stream.size / 8 * i) & ~(uint64_t)(PAGE - 1), PAGE))
 			return false;
-	return true;
+	return resident(w, (w->stream.size - 1) & ~(uint64_t)(PAGE - 1), PAGE);
 }
 
 /* ------------------------------------------------------------------ where nothing is known */
@@ -247,7 +251,7 @@ static enum watch_seen first_look(struct watch *w, struct fetcher *fetcher,
 	if (looks_hot(w))
 		return WATCH_END;
 	take_baseline(w, false);
-	if (w->total >= w->stream.size / 4 * 3)
+	if (w->total + MISSING >= w->stream.size)
 		return WATCH_END; /* hot */
 	if (!w->total)
 		return WATCH_NOTHING;
