@@ -10,10 +10,12 @@
 #include "util/clock.h"
 
 /*
- * Descriptors kept for reuse. The issue's bound is 512 for the whole daemon under `ulimit -n 1024`;
- * open files need theirs besides.
+ * Descriptors kept for reuse, for a second or two. The issue's bound is 512 for the whole daemon under
+ * `ulimit -n 1024`; open files need theirs besides. Where there are plenty, those of a few thousand
+ * files that a program goes over again and again need not be opened by handle each time.
  */
-#define FDCACHE_CAPACITY 256
+#define FDCACHE_FEW  256
+#define FDCACHE_MANY 4096
 /* For requests at work: each worker needs two or three for a moment. */
 #define RESERVE 64
 
@@ -24,7 +26,9 @@ static uint32_t at_most(uint32_t wanted, uint32_t bound)
 
 int tree_init(struct tree *t, uint32_t descriptors)
 {
-	uint32_t cached = at_most(FDCACHE_CAPACITY, descriptors / 4);
+	uint32_t few = at_most(FDCACHE_FEW, descriptors / 4);
+	uint32_t many = at_most(FDCACHE_MANY, descriptors / 8);
+	uint32_t cached = many > few ? many : few;
 	uint32_t reserved = at_most(RESERVE, descriptors / 4);
 
 	t->fdcache = fdcache_new(cached);
