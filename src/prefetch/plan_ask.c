@@ -37,8 +37,15 @@ static uint64_t content_limit(const struct plan *p, const struct walk *w)
 bool plan_ask_content(struct plan *p, struct walk *w, struct spot at, struct guesses *out)
 {
 	struct slot *s = &p->slot[at.slot];
+	struct entry *e = spot_entry(p, at);
 	struct guess *g;
 
+	/* Once more would find it in memory, as if the tree were hot, and all would be asleep. */
+	if (plan_recalls(p, e->ino)) {
+		e->state |= ENTRY_ASKED | ENTRY_COUNTED;
+		e->walk = walk_number(p, w);
+		return true;
+	}
 	if (p->unused >= p->limit || p->no_contents)
 		return false;
 	g = plan_guess(out, GUESS_CONTENT, at.slot, s->gen, s->folder);
@@ -47,8 +54,8 @@ bool plan_ask_content(struct plan *p, struct walk *w, struct spot at, struct gue
 	g->index = at.index;
 	g->who = w->who;
 	g->bytes = content_limit(p, w);
-	s->folder->entries[at.index].state |= ENTRY_ASKED;
-	s->folder->entries[at.index].walk = walk_number(p, w);
+	e->state |= ENTRY_ASKED;
+	e->walk = walk_number(p, w);
 	p->counters.files++;
 	return true;
 }

@@ -29,6 +29,17 @@ static void drop_first(struct plan *p)
 		settle(p, a, &p->counters.wasted);
 }
 
+bool plan_recalls(const struct plan *p, uint64_t ino)
+{
+	for (uint32_t id = p->pending_first; id != p->pending_end; id++) {
+		const struct pending *a = &p->pending[id % PLAN_PENDING];
+
+		if (a->ino == ino && !a->settled)
+			return true;
+	}
+	return false;
+}
+
 static void note_used(struct plan *p, uint64_t ino)
 {
 	for (uint32_t id = p->pending_first; id != p->pending_end; id++) {
@@ -89,9 +100,9 @@ void plan_recall(struct plan *p, const struct who *who, const struct recall_file
 	const struct recall_file *next[ROOM];
 	unsigned n;
 
+	note_used(p, file->ino);
 	if (plan_asleep(p) || p->no_contents)
 		return;
-	note_used(p, file->ino);
 	if (!p->recall)
 		p->recall = recall_new();
 	if (!p->recall)

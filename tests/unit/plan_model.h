@@ -101,6 +101,8 @@ static inline void act(struct model *m, const struct guess *g)
 		}
 		plan_inodes(m->plan, g->count, 0);
 	} else if (g->kind == GUESS_RECALL) {
+		if (g->file.ino >= 1000 && g->file.ino < 1000 + ALL)
+			m->there[g->file.ino - 1000] = true;
 		m->fetched++;
 		plan_fetched(m->plan, g, PAGES, false);
 	} else {

@@ -236,6 +236,28 @@ START_TEST(test_recalled)
 }
 END_TEST
 
+/* What is expected from an earlier run is not fetched again for the walk that it is, nor the reverse. */
+START_TEST(test_recalled_and_listed)
+{
+	struct model *m = model_new(1 << 30);
+	struct plan_counters c;
+
+	recall_some(m, FILE_INO(0, 0), FILES);
+	m->now += 10000000000;
+	for (unsigned f = 0; f < FILES; f++) {
+		if (f == 10)
+			opendir_as(m, 7, DIR_INO(0));
+		open_as(m, 7, 0, f);
+		recall_some(m, FILE_INO(0, f), 1);
+		work(m, DEPTH);
+	}
+	ck_assert_uint_le(m->waits, 5);
+	c = model_free(m);
+	ck_assert_uint_le(c.files, FILES);
+	ck_assert_uint_le(c.wasted, 2);
+}
+END_TEST
+
 #define DEEP 20u
 
 /* Ten files, a subdirectory (but for the last), nine files more. */
@@ -326,6 +348,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_stops_early, 1, 30);
 	tcase_add_loop_test(tc, test_random_order, 0, 5);
 	tcase_add_test(tc, test_recalled);
+	tcase_add_test(tc, test_recalled_and_listed);
 	tcase_add_test(tc, test_files_behind_directories);
 	return run_case("plan", tc);
 }
