@@ -3,6 +3,7 @@
 What is read goes to stdout; with --seconds, what it took, Python's start left out, to stderr.
 mmap: in order, a byte of each page. backward: in pieces of 128 KiB. strided: 256 KiB of each MiB.
 interleaved: four readers by turns, each in its quarter. random: N pieces of 4 KiB.
+hot95, hot100: so many % of them within 32 MiB, which are read before the clock starts.
 append, overwrite: N times 4 KiB, each followed by fsync.
 neighbour: touches pages at random until it is told to end, and then says how many % of its touches
 had to wait for the disk; when it has all of the file in memory it prints its PID.
@@ -16,6 +17,7 @@ import sys
 import time
 
 PIECE = 128 << 10
+HOT = 32 << 20
 
 
 def reads(kind, fd, size, n):
@@ -28,7 +30,9 @@ def reads(kind, fd, size, n):
         quarter = size // 4
         offsets = ((i * quarter + at, PIECE) for at in range(0, quarter, PIECE) for i in range(4))
     else:
-        offsets = ((rand.randrange(size >> 12) << 12, 4096) for _ in range(n))
+        often, hot = int(kind[3:]) if kind[:3] == "hot" else 0, HOT >> 12
+        pages = (rand.randrange(hot if rand.randrange(100) < often else size >> 12) for _ in range(n))
+        offsets = ((page << 12, 4096) for page in pages)
     for at, length in offsets:
         os.write(1, os.pread(fd, length, at))
 
@@ -71,11 +75,15 @@ def main():
     args = sys.argv[1:]
     timed = args[0] == "--seconds"
     kind, path = args[timed:][:2]
-    n = int(args[2]) if not timed and len(args) > 2 else 0
+    n = int(args[timed + 2]) if len(args) > timed + 2 else 0
     write = kind in ("append", "overwrite")
     start = time.monotonic()
     fd = os.open(path, os.O_RDWR | os.O_CREAT if write else os.O_RDONLY)
     size = os.fstat(fd).st_size
+    if kind.startswith("hot"):
+        for at in range(0, HOT, PIECE):
+            os.pread(fd, PIECE, at)
+        start = time.monotonic()
     if write:
         writes(kind, fd, size, n)
     elif kind == "mmap":
