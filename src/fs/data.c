@@ -230,13 +230,20 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi)
 {
-	int fd, err = 0;
+	struct fs *fs = fs_of(req);
+	struct node *node = fs_node(fs, ino);
+	uint64_t known;
+	int fd, err;
 
 	worker_may_block(worker_self());
-	fd = fs_file_fd(fs_of(req), ino, fi);
-	if (fd >= 0)
-		err = fs_as_writer(req, fd);
-	reply_err(req, fd < 0 ? fd : err ? err : or_errno(fallocate(fd, mode, offset, length)));
+	fd = fs_file_fd(fs, ino, fi);
+	err = fd < 0 ? fd : fs_as_writer(req, fd);
+	if (!err) {
+		known = revalidate_before(node, fd);
+		err = or_errno(fallocate(fd, mode, offset, length));
+		revalidate_after(node, fd, known);
+	}
+	reply_err(req, err);
 }
 
 /*
@@ -281,8 +288,10 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 			struct fuse_file_info *fi_out, size_t len, int flags)
 {
 	struct fs *fs = fs_of(req);
+	struct node *node = fs_node(fs, ino_out);
 	struct worker *w = worker_self();
-	ssize_t n = -1;
+	uint64_t known;
+	ssize_t n;
 	int in, out, err;
 
 	worker_may_block(w);
@@ -293,10 +302,13 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 		reply_err(req, err);
 		return;
 	}
+	known = revalidate_before(node, out);
 	n = copy_file_range(in, &off_in, out, &off_out, len < COPY_PIECE ? len : COPY_PIECE,
 			    (unsigned)flags);
-	if (n < 0) {
-		reply_err(req, -errno);
+	err = n < 0 ? -errno : 0;
+	revalidate_after(node, out, known);
+	if (err) {
+		reply_err(req, err);
 		return;
 	}
 	stats_add(&w->stats->bytes[STATS_COPIED], (uint64_t)n);

@@ -12,6 +12,7 @@
 #include "fs/disk.h"
 #include "fs/explain.h"
 #include "fs/ops.h"
+#include "fs/revalidate.h"
 #include "fs/session.h"
 #include "fs/walking.h"
 #include "fs/warming.h"
@@ -133,7 +134,9 @@ static void pass_on(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, struct fus
 		long number;
 		char bytes[64];
 	} data = { 0 };
+	struct node *node = fs_node(fs_of(req), ino);
 	size_t in, out;
+	uint64_t known;
 	int fd, err;
 
 	if (!known_ioctl(cmd, &in, &out) || in_size < in || out_size < out) {
@@ -148,7 +151,9 @@ static void pass_on(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, struct fus
 	}
 	memcpy(data.bytes, in_buf ? in_buf : "", in);
 	fs_as_caller(req);
+	known = revalidate_before(node, fd);
 	err = or_errno(ioctl(fd, native_command(cmd), &data));
+	revalidate_after(node, fd, known);
 	fs_rest();
 	/* The kernel does not know that this changes ctime. Attributes only: -1 spares the data. */
 	if (err >= 0 && in)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "fs/ops.h"
+#include "fs/revalidate.h"
 #include "util/cleanup.h"
 
 /* The parent of a name, reached, for an operation that waits for the disk. */
@@ -148,23 +149,27 @@ static void reply_linked(fuse_req_t req, struct parent *p, const char *name, int
 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
+	struct node *node = fs_node(fs_of(req), ino);
 	struct fd_lease lease = FD_LEASE_NONE;
 	struct parent p;
 	int err = parent_reach(&p, req, parent);
+	uint64_t known;
 
 	if (!err)
-		err = fs_reach(p.fs, fs_node(p.fs, ino), &lease);
+		err = fs_reach(p.fs, node, &lease);
 	fs_as_caller(req);
 	if (!err) {
+		known = revalidate_before(node, lease.fd);
 		err = or_errno(linkat(lease.fd, "", p.lease.fd, name, AT_EMPTY_PATH));
 		/* Without CAP_DAC_READ_SEARCH only the way through /proc is open. */
 		if (err == -ENOENT)
 			err = or_errno(linkat(AT_FDCWD, fd_name(lease.fd).text, p.lease.fd, name,
 					      AT_SYMLINK_FOLLOW));
+		revalidate_after(node, lease.fd, known);
 	}
 	fs_leave(p.fs);
 	if (!err) {
-		tree_copied_up(&p.fs->tree, fs_node(p.fs, ino), lease.fd);
+		tree_copied_up(&p.fs->tree, node, lease.fd);
 		reply_linked(req, &p, name, lease.fd);
 	} else {
 		reply_err(req, err);
@@ -177,6 +182,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 struct victim {
 	struct node *node; /* counted; NULL: unknown to the kernel */
 	struct fd_lease lease;
+	uint64_t known; /* revalidate_before()'s */
 };
 
 #define VICTIM_NONE ((struct victim){ .lease = FD_LEASE_NONE })
@@ -195,6 +201,7 @@ static void victim_find(struct fs *fs, struct node *parent, int directory, const
 			struct victim *v)
 {
 	v->node = tree_named(&fs->tree, parent, directory, name, &v->lease);
+	v->known = revalidate_before(v->node, v->lease.fd);
 }
 
 /*
@@ -230,6 +237,7 @@ static void victim_deleted(struct fs *fs, struct victim *v)
 /* After the name is gone or, on failure, still there. */
 static void victim_done(struct fs *fs, struct victim *v, bool deleted)
 {
+	revalidate_after(v->node, v->lease.fd, v->known);
 	if (v->node && deleted)
 		victim_deleted(fs, v);
 	tree_return(&fs->tree, &v->lease);
@@ -266,11 +274,15 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, AT_REMOVEDIR);
 }
 
-/* What is about to be renamed, where its node is known by its place. */
+/*
+ * What is about to be renamed, where its node is known by its place, or where the kernel may have
+ * pages of it, which stay right: a rename changes ctime.
+ */
 static void mover_find(struct parent *from, const char *name, struct victim *v)
 {
 	*v = VICTIM_NONE;
-	if (from->fs->tree.source.breaks_links)
+	if (from->fs->tree.source.breaks_links ||
+	    !atomic_load_explicit(&from->fs->passthrough, memory_order_relaxed))
 		victim_find(from->fs, from->node, from->lease.fd, name, v);
 }
 

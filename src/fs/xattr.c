@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 
 #include "fs/ops.h"
+#include "fs/revalidate.h"
 #include "util/cleanup.h"
 
 static int reach_xattr(fuse_req_t req, fuse_ino_t ino, struct fd_lease *lease)
@@ -79,13 +80,18 @@ static int become_changer(fuse_req_t req, const char *name)
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		 int flags)
 {
+	struct node *node = fs_node(fs_of(req), ino);
 	struct fd_lease lease;
+	uint64_t known;
 	int err = reach_xattr(req, ino, &lease);
 
 	if (!err)
 		err = become_changer(req, name);
-	if (!err)
+	if (!err) {
+		known = revalidate_before(node, lease.fd);
 		err = or_errno(setxattr(fd_name(lease.fd).text, name, value, size, flags));
+		revalidate_after(node, lease.fd, known);
+	}
 	fs_rest();
 	tree_return(&fs_of(req)->tree, &lease);
 	reply_err(req, err);
@@ -93,13 +99,18 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+	struct node *node = fs_node(fs_of(req), ino);
 	struct fd_lease lease;
+	uint64_t known;
 	int err = reach_xattr(req, ino, &lease);
 
 	if (!err)
 		err = become_changer(req, name);
-	if (!err)
+	if (!err) {
+		known = revalidate_before(node, lease.fd);
 		err = or_errno(removexattr(fd_name(lease.fd).text, name));
+		revalidate_after(node, lease.fd, known);
+	}
 	fs_rest();
 	tree_return(&fs_of(req)->tree, &lease);
 	reply_err(req, err);
