@@ -8,6 +8,7 @@
 #include "io/range.h"
 #include "util/cleanup.h"
 #include "util/dontcache.h"
+#include "util/log.h"
 
 /* The whole or the rest, through SOURCE's page cache or as the program's descriptor has it. */
 static ssize_t write_as_caller(const struct fs *fs, const struct openfile *of, const char *buf,
@@ -62,15 +63,27 @@ void direct_synced(struct openfile *of)
 		sync_file_range(of->direct, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE);
 }
 
+/* The program is told, too; this is for who looks at the mount. */
+static void joined_failed(struct fs *fs, int err)
+{
+	stats_add(&worker_self()->stats->events[STATS_JOINED_FAILED], 1);
+	if (!atomic_exchange(&fs->join_failed, true))
+		log_line(LOG_NOTICE, "a file that is written in order: %s", strerror(err));
+}
+
 /* Bytes or -errno; -EOPNOTSUPP: this kernel or filesystem can't, and nothing was written. */
-static ssize_t write_joined(const struct fs *fs, struct openfile *of, const char *buf, size_t size,
+static ssize_t write_joined(struct fs *fs, struct openfile *of, const char *buf, size_t size,
 			    off_t off)
 {
 	int err = wait_for_disk(of, (uint64_t)off, size);
-	ssize_t n = err ? err : fs_write_all(of->fd, buf, size, off, RWF_DONTCACHE);
+	ssize_t n;
 
+	errno = 0; /* and what has cut a short write, from here on */
+	n = err ? err : fs_write_all(of->fd, buf, size, off, RWF_DONTCACHE);
 	if (n == -EOPNOTSUPP)
 		atomic_store_explicit(&of->no_joining, true, memory_order_relaxed);
+	else if (n < (ssize_t)size)
+		joined_failed(fs, n < 0 ? (int)-n : errno);
 	if (n > 0) {
 		direct_count_bytes(fs, false, IO_WRITE, (size_t)n);
 		stats_add(&worker_self()->stats->bytes[STATS_WRITE_JOINED], (uint64_t)n);

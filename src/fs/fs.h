@@ -48,6 +48,7 @@ struct fs {
 	struct engine *engine;	   /* NULL: no data comes to us by choice */
 	struct ahead_set *streams; /* NULL: what comes to us is not read ahead */
 	_Atomic bool refused;	   /* a file has refused Direct IO, and it was said */
+	_Atomic bool join_failed;  /* so has a write that is joined, and it was said */
 	bool short_of_buffers;	   /* the housekeeper's: it was said */
 	int mount_id;		   /* mountinfo's; another mount at the same path is none of ours */
 	uid_t owner;		   /* who mounted: he and root may ask for statistics */

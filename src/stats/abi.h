@@ -63,6 +63,7 @@
 	  "times that a file's pieces were dropped, as it had changed")                          \
 	X(BUFFERS_WAITED, "buffers_waited", "requests that waited for a buffer of the pool")     \
 	X(BUFFERS_FAILED, "buffers_failed", "requests that got none, for want of memory")        \
+	X(JOINED_FAILED, "joined_failed", "writes in order that SOURCE ended with an error")     \
 	X(UNREGISTERED, "buffers_unregistered",                                                  \
 	  "times that io_uring did not take the pool's memory")
 

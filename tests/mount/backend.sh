@@ -233,6 +233,9 @@ test_no_space() {
 	((root > user + (4 << 20))) || fail "root wrote $root bytes, an ordinary user $user"
 	need_joining
 	(($(joined) > user)) || fail "$(joined) bytes were joined"
+	# Each end of the space came in the middle of what is joined: counted, and said once.
+	(($(stat_of .events.joined_failed) >= 2)) || fail "$(stat_of .events.joined_failed) were counted"
+	assert_eq "$(grep -c 'a file that is written in order: No space left' "$OD_LOG")" 1 "lines in the log"
 }
 
 # Whether a write takes setuid away depends on who writes.
