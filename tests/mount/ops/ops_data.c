@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -50,6 +51,40 @@ static void read_write(struct ops *o)
 	TRY(o, pwrite(fd, nowhere, 4, 0));
 	ops_content(o, "after EFAULT", fd);
 	SHOWFD(o, fd);
+}
+
+/* Two pages, the second of which no program has: what is there is done. */
+static void half_there(struct ops *o)
+{
+	static const off_t offsets[] = { 0, 1, 4095, 4096, 100000 };
+	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = ops_open(o, "f", O_RDWR | O_CREAT);
+	char step[64];
+	size_t i;
+
+	munmap(pages + 4096, 4096);
+	for (i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+		ops_mk_sized(o, "f", 1 << 18);
+		memset(pages, '-', 4096);
+		lseek(fd, offsets[i], SEEK_SET);
+		snprintf(step, sizeof(step), "read at %ld", (long)offsets[i]);
+		ops_try(o, step, read(fd, pages, 8192));
+		ops_try(o, "position after the read", lseek(fd, 0, SEEK_CUR));
+		ops_bytes(o, step, pages, 4096);
+		snprintf(step, sizeof(step), "pread at %ld", (long)offsets[i]);
+		ops_try(o, step, pread(fd, pages + 1000, 8192, offsets[i]));
+		ops_bytes(o, step, pages, 4096);
+		ops_pattern(pages, 4096, (unsigned int)i);
+		lseek(fd, offsets[i], SEEK_SET);
+		snprintf(step, sizeof(step), "write at %ld", (long)offsets[i]);
+		ops_try(o, step, write(fd, pages, 8192));
+		ops_try(o, "position after the write", lseek(fd, 0, SEEK_CUR));
+		ops_try(o, step, pwrite(fd, pages + 1000, 8192, offsets[i]));
+		ops_content(o, step, fd);
+	}
+	SHOWFD(o, fd);
+	close(fd);
+	munmap(pages, 4096);
 }
 
 static void vectors(struct ops *o)
@@ -234,8 +269,13 @@ static void random_io(struct ops *o)
 }
 
 const struct scenario data_scenarios[] = {
-	{ "read_write", read_write, OPS_BOTH }, { "vectors", vectors, OPS_BOTH },
-	{ "sizes", sizes, OPS_BOTH },		{ "large_offsets", large_offsets, OPS_BOTH },
-	{ "limits", limits, OPS_BOTH },		{ "synced", synced, OPS_BOTH },
-	{ "random_io", random_io, OPS_BOTH },	{ 0 },
+	{ "read_write", read_write, OPS_BOTH },
+	{ "vectors", vectors, OPS_BOTH },
+	{ "half_there", half_there, OPS_BOTH },
+	{ "sizes", sizes, OPS_BOTH },
+	{ "large_offsets", large_offsets, OPS_BOTH },
+	{ "limits", limits, OPS_BOTH },
+	{ "synced", synced, OPS_BOTH },
+	{ "random_io", random_io, OPS_BOTH },
+	{ 0 },
 };
