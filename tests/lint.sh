@@ -39,10 +39,12 @@ lint_coverage() {
 		sed '/^#/d' "$dir/coverage" | cut -d' ' -f3- | xargs -n 1 | sort -u |
 			comm -23 - <(build-test/tests/mount/ops/ops --list | cut -d' ' -f2 | sort -u))
 	[[ -z $missing ]] || { echo "not covered, or no scenario: $missing"; return 1; }
-	missing=$(sed '/^#/d; s/^.*: //' "$dir/sentences" | xargs -n 1 | sort -u | comm -23 - <({
+	missing=$(sed '/^#/d; s/^.*: //' "$dir"/{sentences,engine} | xargs -n 1 | sort -u | comm -23 - <({
 		build-test/tests/mount/ops/ops --list | cut -d' ' -f2
 		sed -n 's/^\([a-z][a-z0-9_]*\) .*/ops:\1/p' "$dir/matrix"
 		grep -oE '^test_[a-z0-9_]+' tests/mount/*.sh | sed 's,.*/,,; s,\.sh:test_,:,'
+		grep -oE '^START_TEST\(\w+' tests/unit/*.c | sed 's,.*/,,; s,\.c:START_TEST(,:,'
+		echo none
 	} | sort -u))
 	[[ -z $missing ]] || { echo "sentences: no such test: $missing"; return 1; }
 	"$dir/table" | diff -u docs/coverage.md - >&2 ||

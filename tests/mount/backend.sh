@@ -342,7 +342,7 @@ test_explain() {
 	text=$("$OVERDRIVECTL" explain "$T/mnt/file")
 	grep -q '^way      direct ' <<<"$text" || fail "said: $text"
 	grep -qE '^backend  (ring|direct), by blocks of [0-9]+ bytes$' <<<"$text" || fail "said: $text"
-	grep -q '^ahead ' <<<"$text" || fail "said: $text"
+	grep -qE '^ahead    who reads it in order.* up to [0-9]+ buffers each$' <<<"$text" || fail "said: $text"
 	"$OVERDRIVECTL" explain "$T/mnt/file" --json >"$T/json"
 	jq -e --arg path "$T/mnt/file" '.path == $path and .directory == false and
 		(.way | startswith("direct ")) and .backend and .ahead' "$T/json" >/dev/null || fail "said: $(cat "$T/json")"

@@ -126,6 +126,10 @@ static const struct effect {
 	EFFECT("backend=buffered", backend, OPTION_BACKEND_BUFFERED),
 	EFFECT("backend=direct", backend, OPTION_BACKEND_DIRECT),
 	EFFECT("backend=ring", backend, OPTION_BACKEND_RING),
+	EFFECT("prefetch=auto", prefetch, OPTION_PREFETCH_AUTO),
+	EFFECT("prefetch=off", prefetch, OPTION_PREFETCH_OFF),
+	EFFECT("prefetch=stream", prefetch, OPTION_PREFETCH_STREAM),
+	EFFECT("prefetch=tree", prefetch, OPTION_PREFETCH_TREE),
 	/* The last one wins. */
 	EFFECT("ro,rw", ro, OPTION_OFF),
 	EFFECT("rw,ro", ro, OPTION_ON),

@@ -317,6 +317,9 @@ START_TEST(test_any_facts)
 		d.measured.throughput = draw(&seed) % 2 ? any_size(&seed) : 0;
 		policy_choose(&v, &d, &h, &o, &f);
 		ck_assert_int_ne(v.backend, POLICY_AUTO);
+		/* What goes past the page cache is for who asks for it. */
+		ck_assert(o.backend != POLICY_AUTO ||
+			  v.backend == (h.passthrough ? POLICY_KERNEL : POLICY_BUFFERED));
 		ck_assert(v.backend != POLICY_KERNEL || h.passthrough);
 		ck_assert(v.backend != POLICY_RING || h.uring.works);
 		ck_assert(v.backend == POLICY_KERNEL || v.backend == POLICY_BUFFERED ||
