@@ -246,39 +246,59 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 	reply_err(req, err);
 }
 
-/*
- * What was stored through mmap may be in FUSE's page cache only, which the kernel does not ask about
- * holes: SOURCE would call it a hole, and who copies the file would leave it out. So it is written
- * back first, by other workers.
- */
-static void write_back_mapped(struct fs *fs, fuse_ino_t ino)
+/* What was stored through mmap may be in FUSE's page cache only. */
+static bool stored_mapped(struct fs *fs, fuse_ino_t ino)
 {
 	struct node *node = fs_node(fs, ino);
-	bool dirty;
+	bool may;
 
 	if (!node)
-		return;
+		return false;
 	node_lock(fs->tree.nodes, node);
-	dirty = node->open && node->open->writers && open_inode_cached(node->open);
+	may = node->open && node->open->writers && open_inode_cached(node->open);
 	node_unlock(fs->tree.nodes, node);
-	if (!dirty)
-		return;
-	worker_may_block(worker_self());
-	fuse_lowlevel_notify_inval_inode(fs->fuse, ino, 0, 0);
+	return may;
+}
+
+/*
+ * The kernel does not ask its page cache about holes: what was stored through mmap SOURCE would call a
+ * hole, and who copies the file would leave it out. So a hole is written back, by other workers, before
+ * it is called one; and nothing else, as that drops the pages too (revalidate.h).
+ */
+static off_t seek(struct fs *fs, fuse_ino_t ino, int fd, off_t off, int whence)
+{
+	struct {
+		off_t from, to;
+	} hole, written = { 0, 0 };
+	off_t found;
+
+	for (;;) {
+		found = lseek(fd, off, whence);
+		if (found < 0 && (errno != ENXIO || whence != SEEK_DATA))
+			return -errno;
+		hole.from = whence == SEEK_DATA ? off : found;
+		hole.to = whence == SEEK_DATA ? found : lseek(fd, found, SEEK_DATA);
+		if (hole.to < 0)
+			hole.to = lseek(fd, 0, SEEK_END);
+		if (hole.from >= hole.to || (hole.from >= written.from && hole.from < written.to) ||
+		    !stored_mapped(fs, ino))
+			return found < 0 ? -ENXIO : found;
+		worker_may_block(worker_self());
+		fuse_lowlevel_notify_inval_inode(fs->fuse, ino, hole.from, hole.to - hole.from);
+		written = hole;
+	}
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
-	off_t found = -1;
+	off_t found;
 	int fd;
 
 	worker_might_block(worker_self());
-	write_back_mapped(fs_of(req), ino);
 	fd = fs_file_fd(fs_of(req), ino, fi);
-	if (fd >= 0)
-		found = lseek(fd, off, whence);
+	found = fd < 0 ? fd : seek(fs_of(req), ino, fd, off, whence);
 	if (found < 0)
-		reply_err(req, fd < 0 ? fd : -errno);
+		reply_err(req, (int)found);
 	else
 		fuse_reply_lseek(req, found);
 }

@@ -80,8 +80,9 @@ int open_attach(struct fs *fs, struct node *node, int *fd, bool real, struct fus
 			lift_append(*fd);
 		openfile_keep(fs->tree.openfiles, of, steal_fd(fd));
 	}
-	if (of->way == WAY_CACHED)
-		fi->keep_cache = revalidate_at_open(fs, node, of);
+	fi->keep_cache = of->way == WAY_CACHED;
+	if (fi->keep_cache)
+		revalidate_at_open(fs, node, of);
 	else /* what FUSE's page cache may hold of it is not looked after from here on */
 		atomic_store_explicit(&node->version, 0, memory_order_relaxed);
 	stats_add(&stats->events[of->way == WAY_KERNEL	 ? STATS_OPEN_KERNEL

@@ -7,6 +7,9 @@
  * While somebody writes a file through the mount its pages are never dropped: a page that is dropped
  * between a write's copy into it and the write's arrival here would come back with the old bytes,
  * and stay. So a change behind the mount to such a file is seen when its last writer has closed it.
+ * Nor does the kernel drop them by itself when it gets an open's answer: when that is nobody knows, and
+ * somebody may have begun to write. They are dropped before the answer, and who opens the file to
+ * write waits for that.
  */
 #pragma once
 
@@ -19,8 +22,11 @@ struct revalidate *revalidate_free(struct revalidate *r); /* returns NULL */
 void revalidate_add(struct fs *fs, struct node *node);
 void revalidate_remove(struct fs *fs, struct node *node);
 
-/* At an open, which is counted already: whether the kernel may keep the pages it has. */
-bool revalidate_at_open(struct fs *fs, struct node *node, const struct openfile *of);
+/*
+ * At an open, which is counted already, before its answer: then the kernel's pages are right, as far
+ * as that can be, and it may keep them.
+ */
+void revalidate_at_open(struct fs *fs, struct node *node, const struct openfile *of);
 /*
  * Around what a program changes through the mount, in the kernel's pages too: if they were as fd's
  * file was before, they are as it is after. What else has changed the file shows, once nobody writes

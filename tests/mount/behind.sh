@@ -265,6 +265,69 @@ test_content_own() {
 	content own
 }
 
+# One writes a file now and then, and one reads it, while others, who seldom get the processor, open it
+# and it is touched behind the mount, so that its pages are dropped: not those that are being written.
+dropping_program() {
+	cat <<-'END'
+		import mmap, os, random, struct, sys, time
+		source, view, seconds = sys.argv[1] + "/file", sys.argv[2] + "/file", float(sys.argv[3])
+		mib = 1 << 20
+		written = mmap.mmap(-1, 4096)
+		end = time.monotonic() + seconds
+		children = []
+		def run(what):
+		    child = os.fork()
+		    if child:
+		        children.append(child)
+		        return
+		    try:
+		        while time.monotonic() < end:
+		            what()
+		        os._exit(0)
+		    except BaseException as e:
+		        print(what.__name__, e, file=sys.stderr)
+		        os._exit(1)
+		def touch():
+		    os.utime(source)
+		    time.sleep(0.0001)
+		def open_it():
+		    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+		    os.close(os.open(view, os.O_RDONLY))
+		def work():
+		    os.nice(1)
+		def write():
+		    (n,) = struct.unpack_from("Q", written)
+		    fd = os.open(view, os.O_WRONLY)
+		    os.pwrite(fd, struct.pack("Q", n + 1) * (mib // 8), 0)
+		    struct.pack_into("Q", written, 0, n + 1)
+		    os.close(fd)
+		    time.sleep(random.random() * 0.001)
+		def read():
+		    (least,) = struct.unpack_from("Q", written)
+		    (got,) = struct.unpack("Q", os.pread(reader, 8, mib - 4096))
+		    if got < least:
+		        raise Exception(f"{got}, though {least} was written")
+		with open(source, "wb") as f:
+		    f.write(bytes(mib))
+		reader = os.open(view, os.O_RDONLY)
+		for what in [touch] + 8 * [open_it] + [work, work, write, read]:
+		    run(what)
+		sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
+	END
+}
+
+test_dropped_while_written() {
+	requires python3
+	setup tmpfs
+	dropping_program >"$T/program.py"
+	local i
+	for i in 1 2 3; do
+		od_mount -o passthrough=off "$SRC" "$MNT"
+		timeout 120 python3 "$T/program.py" "$SRC" "$MNT" 5 || fail "round $i: old bytes"
+		od_umount "$MNT"
+	done
+}
+
 # What a program does to a file that it has just written; the first MiB is as it was. Not truncate:
 # with that the kernel drops all pages by itself.
 kept_program() {
