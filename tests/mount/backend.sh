@@ -64,6 +64,81 @@ test_files_that_refuse() {
 	assert_eq "$(grep -c 'refuse Direct IO' "$OD_LOG")" 1 "lines in the log"
 }
 
+# ext4 keeps what is small in the inode itself, where Direct IO does not reach.
+test_some_files_refuse() {
+	need_kernel 6.1 # STATX_DIOALIGN
+	need_fuse
+	requires python3 jq
+	scratch
+	mkdir "$T/mnt"
+	make_fs ext4 300M "$T/fs" -O inline_data -I 256
+	mkdir "$T/fs/source"
+	echo small >"$T/fs/source/small"
+	head -c 3000001 /dev/urandom >"$T/fs/source/large"
+	sync -f "$T/fs"
+	od_mount -o backend=direct "$T/fs/source" "$T/mnt"
+	assert_eq "$(cat "$T/mnt/small")" small
+	cmp "$T/fs/source/large" "$T/mnt/large"
+	assert_eq "$(cat "$T/mnt/small")" small
+	all_counted() { stat_of .bytes | jq -e '.read_buffered == 12 and .read_direct == 3000001' >/dev/null; }
+	wait_until 60 all_counted || fail "bytes read: $(stat_of .bytes)"
+	assert_eq "$(stat_of .events.files_without_direct)" 2 "opens without Direct IO"
+	assert_eq "$(grep -c 'refuse Direct IO' "$OD_LOG")" 1 "lines in the log"
+}
+
+# Edges of a write share their pages with what another one writes, behind the mount and all the time: none
+# of his bytes is written back as it was before, nor is any of theirs.
+test_edges() {
+	setup ext4 -o backend=ring
+	head -c 50000 /dev/zero >"$T/fs/source/file"
+	python3 - "$T/mnt/file" "$T/fs/source/file" <<-'END'
+		import mmap, os, sys
+		mount, source = sys.argv[1:]
+		PIECE, PIECES, ROUNDS = 6250, 8, 500
+		shared = mmap.mmap(-1, PIECES + 1)        # what each piece holds; the last: they have ended
+		def write(fd, k, r):
+		    for i in range(k, PIECES, 4):
+		        want = bytes([r % 251 + 1]) * PIECE
+		        shared[i] = want[0]
+		        if os.pwrite(fd, want, i * PIECE) != PIECE: os._exit(2)
+		        if os.pread(fd, PIECE, i * PIECE) != want: os._exit(3)
+		def work(k):
+		    r, fd = 0, os.open(source if k == 3 else mount, os.O_RDWR)
+		    while r < ROUNDS if k < 3 else not shared[PIECES]:
+		        write(fd, k, r)
+		        r += 1
+		    os._exit(0)
+		kids = []
+		for k in range(4):
+		    kids.append(os.fork())
+		    if not kids[-1]: work(k)
+		lost = [os.waitpid(kid, 0)[1] for kid in kids[:3]]
+		shared[PIECES] = 1
+		lost.append(os.waitpid(kids[3], 0)[1])
+		if any(lost): sys.exit(f"lost at once: {lost}")
+		want = b"".join(bytes([shared[i]]) * PIECE for i in range(PIECES))
+		for path in mount, source:
+		    with open(path, "rb") as f:
+		        if f.read() != want: sys.exit(f"lost in {path}")
+	END
+	stat_of .bytes | jq -e '.write_ring + .write_direct > 0 and .write_buffered > 0' >/dev/null ||
+		fail "written otherwise: $(stat_of .bytes)"
+}
+
+# What the daemon reads and writes by SOURCE's page cache stays in it no longer than the kernel takes.
+test_buffered_leaves_nothing() {
+	setup ext4 -o backend=buffered
+	need_joining
+	requires fincore
+	head -c 64M /dev/urandom >"$T/fs/native/file"
+	pages() { fincore -nbo PAGES "$T/fs/source/file"; }
+	few() { (($(pages) <= 256)); }
+	dd if="$T/fs/native/file" of="$T/mnt/file" bs=1M conv=fsync status=none
+	wait_until 60 few || fail "$(pages) pages stay after writing"
+	cmp "$T/fs/native/file" "$T/mnt/file"
+	wait_until 60 few || fail "$(pages) pages stay after reading"
+}
+
 test_tmpfs() {
 	setup tmpfs -o backend=ring
 	twin 4 100
@@ -167,6 +242,10 @@ test_many_streams_little_memory() {
 	streams
 	assert_eq "$(grep -c 'wait for buffers' "$OD_LOG")" 1 "lines in the log"
 	(($(stat_of .pool_bytes) <= 4 << 20)) || fail "the pool has $(stat_of .pool_bytes) bytes"
+	# When nobody reads its memory goes back; who reads then reads rightly.
+	given_back() { (($(stat_of .pool_bytes) == 0)); }
+	eventually given_back
+	streams
 }
 
 # 64 streams that read the file by pieces of 1 MiB, at odd offsets.

@@ -181,4 +181,36 @@ test_probe() {
 	eventually is_told
 }
 
+# btrfs says nothing of Direct IO by statx.
+test_probe_btrfs() {
+	need_root
+	requires jq
+	scratch
+	make_fs btrfs 300M "$T/img"
+	head -c 20M /dev/urandom >"$T/img/file"
+	sync -f "$T/img"
+	is_tried() {
+		"$OVERDRIVECTL" probe "$T/img" --json >"$T/json"
+		jq -e '.filesystem == "btrfs" and .direct_io.works and .direct_io.offset_align >= 512 and
+			.devices[0].kind == "loop"' "$T/json" >/dev/null
+	}
+	wait_until 60 is_tried || fail "$(cat "$T/json")"
+}
+
+# What io_uring is good for is tried as well: forbidden by seccomp, and not.
+test_probe_io_uring() {
+	need_root
+	requires jq python3
+	scratch
+	local forbidden
+	OVERDRIVE=$OVERDRIVECTL without_call 425 EPERM "$T/ctl"
+	forbidden=$("$T/ctl" probe "$T" --no-calibrate --json)
+	jq -e '.io_uring | .works == false and .error == 1 and .fixed_buffers == false' <<<"$forbidden" >/dev/null ||
+		fail "$forbidden"
+	"$T/ctl" probe "$T" --no-calibrate | grep -q '^io_uring  *no: Operation not permitted$' || fail "not said"
+	# As this machine lets us.
+	"$OVERDRIVECTL" probe "$T" --no-calibrate --json | jq -e '.io_uring |
+		if .works then .error == null and .features > 0 else .error > 0 end' >/dev/null || fail "by itself"
+}
+
 run_tests "$@"

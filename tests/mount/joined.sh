@@ -47,6 +47,8 @@ test_not_joined() {
 	END
 	# The last of them begins at 0, where a file's first write would.
 	wait_until 60 joined_is 0 || fail "$(joined) bytes were joined"
+	# Whole pages went by Direct IO: the short and the scattered ones, and those that are synced.
+	(($(stat_of ".bytes | .write_ring + .write_direct") >= 32 << 20)) || fail "$(stat_of .bytes)"
 }
 
 # As RWF_DONTCACHE is refused there.
@@ -58,7 +60,8 @@ test_filesystem_without() {
 }
 
 # After each write all ways of looking show it, and nothing older: through the mount by read, O_DIRECT,
-# mapping and copy, in SOURCE itself; and so when the file is cut, extended or punched in between.
+# mapping, copy, sendfile and splice, in SOURCE itself; and so when the file is cut, extended or punched
+# in between.
 test_seen_at_once() {
 	setup ext4 -o backend=ring
 	python3 - "$T/mnt/file" "$T/fs/source/file" <<-'END'
@@ -81,6 +84,23 @@ test_seen_at_once() {
 		    elif how == 2: got = os.pread(below, n, at)
 		    elif how == 3:
 		        with mmap.mmap(plain, 0, prot=mmap.PROT_READ) as m: got = m[at:at + n]
+		    elif how == 4:
+		        out, done = os.memfd_create("out"), 0
+		        while done < n:
+		            k = os.sendfile(out, plain, at + done, n - done)
+		            if not k: break
+		            done += k
+		        got = os.pread(out, n, 0)
+		        os.close(out)
+		    elif how == 5:
+		        (end, begin), got = os.pipe(), b""
+		        while len(got) < n:
+		            k = os.splice(plain, begin, min(n - len(got), 65536), offset_src=at + len(got))
+		            if not k: break
+		            while k:
+		                part = os.read(end, k)
+		                got, k = got + part, k - len(part)
+		        os.close(end), os.close(begin)
 		    else:
 		        copy = os.open(mount + ".copy", os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o644)
 		        done = 0
@@ -98,7 +118,7 @@ test_seen_at_once() {
 		    want += data
 		    for path in mount, source:
 		        if os.stat(path).st_size != len(want): sys.exit(f"size of {path}")
-		    look(at, len(data), random.randrange(5))
+		    look(at, len(data), random.randrange(7))
 		    what = random.randrange(8)
 		    if what == 0:
 		        n = random.randrange(len(want))
@@ -121,6 +141,40 @@ test_seen_at_once() {
 	END
 	need_joining
 	(($(joined) > 0)) || fail "nothing was joined"
+}
+
+# What fsync has said to be on the disk is there when the disk takes nothing more from then on.
+test_synced() {
+	local loop k
+	need_fuse
+	requires python3 jq
+	scratch
+	mkdir "$T/fs" "$T/mnt" "$T/copy"
+	make_nbd 256M --filter=error error=EIO error-pwrite-rate=100% "error-file=$T/gone"
+	loop=$(losetup --direct-io=on --show -f "$T/disk") || skip "no loop device"
+	cleanup_fn losetup -d "$loop"
+	mkfs.ext4 -q "$loop"
+	mount -o noatime "$loop" "$T/fs"
+	cleanup_fn _umount_soon "$T/fs"
+	od_mount -o backend=ring "$T/fs" "$T/mnt"
+	head -c 20000001 /dev/urandom >"$T/want"
+	# In order, and by edges and bodies; the last fsync is each one's own.
+	python3 - "$T/want" "$T/mnt" "$T/gone" <<-'END'
+		import os, sys
+		want, mount, gone = sys.argv[1:]
+		data = open(want, "rb").read()
+		joined, pieces = (os.open(f"{mount}/{n}", os.O_CREAT | os.O_RDWR) for n in ("joined", "pieces"))
+		for at in range(0, len(data), 1 << 20): os.pwrite(joined, data[at:at + (1 << 20)], at)
+		for at in reversed(range(0, len(data), 77777)): os.pwrite(pieces, data[at:at + 77777], at)
+		os.fsync(joined)
+		os.fdatasync(pieces)
+		open(gone, "w").close()
+	END
+	od_umount "$T/mnt"
+	cp "$T/nbd.img" "$T/copy.img"
+	mount -o loop "$T/copy.img" "$T/copy"
+	cleanup_fn _umount_soon "$T/copy"
+	for k in joined pieces; do cmp "$T/want" "$T/copy/$k"; done
 }
 
 # A disk that fails while $T/fault/now is there. The file is as long before: no metadata has a part in it.

@@ -143,6 +143,30 @@ test_interleaved() {
 	fetches_between $((40 << 20)) $((68 << 20)) quarters
 }
 
+# Four programs with a file of 16 MiB each: some pass fetches more than two of the files have.
+test_several_files() {
+	setup
+	local i k before now pids pid
+	for k in 1 2 3 4; do head -c 16M /dev/urandom >"$T/img/src/file$k"; done
+	sync -f "$T/img"
+	for ((i = 0; i < 40; i++)); do
+		pids=()
+		for k in 1 2 3 4; do dd if="$T/img/src/file$k" iflag=nocache count=0 status=none; done
+		before=$(fetched)
+		for k in 1 2 3 4; do
+			slow_reader forward "$T/mnt/file$k" >"$T/sum$k" &
+			pids+=($!)
+		done
+		for pid in "${pids[@]}"; do wait "$pid"; done
+		for k in 1 2 3 4; do
+			assert_eq "$(<"$T/sum$k")" "$(sha256sum <"$T/img/src/file$k" | cut -d' ' -f1)" "file $k"
+		done
+		now=$(($(fetched) - before))
+		((now <= 34 << 20)) || return 0
+	done
+	fail "the last time $now bytes were fetched ahead"
+}
+
 test_mapped() {
 	setup
 	cat >"$T/map.py" <<-'END'
