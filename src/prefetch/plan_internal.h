@@ -157,7 +157,7 @@ void plan_count_wasted(struct plan *p, struct entry *e);
 
 void plan_recall_done(struct plan *p, uint32_t id, uint32_t pages);
 /* This file has been asked for from memory of earlier runs, and was not opened since. */
-bool plan_recalls(const struct plan *p, uint64_t ino);
+bool plan_recalls(struct plan *p, uint64_t ino);
 /* Those asked for before then, and not opened, are wasted. */
 void plan_recall_expire(struct plan *p, uint64_t before);
 

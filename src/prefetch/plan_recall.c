@@ -29,25 +29,29 @@ static void drop_first(struct plan *p)
 		settle(p, a, &p->counters.wasted);
 }
 
-bool plan_recalls(const struct plan *p, uint64_t ino)
-{
-	for (uint32_t id = p->pending_first; id != p->pending_end; id++) {
-		const struct pending *a = &p->pending[id % PLAN_PENDING];
-
-		if (a->ino == ino && !a->settled)
-			return true;
-	}
-	return false;
-}
-
-static void note_used(struct plan *p, uint64_t ino)
+/* What is expected of this file and was not opened yet; NULL: nothing. */
+static struct pending *expected(struct plan *p, uint64_t ino)
 {
 	for (uint32_t id = p->pending_first; id != p->pending_end; id++) {
 		struct pending *a = pending_at(p, id);
 
 		if (a->ino == ino && !a->settled)
-			settle(p, a, a->done ? &p->counters.used : &p->counters.late);
+			return a;
 	}
+	return NULL;
+}
+
+bool plan_recalls(struct plan *p, uint64_t ino)
+{
+	return expected(p, ino);
+}
+
+static void note_used(struct plan *p, uint64_t ino)
+{
+	struct pending *a;
+
+	while ((a = expected(p, ino)))
+		settle(p, a, a->done ? &p->counters.used : &p->counters.late);
 }
 
 void plan_recall_expire(struct plan *p, uint64_t before)
