@@ -117,10 +117,9 @@ void revalidate_at_open(struct fs *fs, struct node *node, const struct openfile 
 		known = atomic_load(&node->version);
 		if (known != DROPPING && node->open->writers == of->writer) {
 			now = content_version(of->fd);
-			stale = !now || now != known;
 			/* The kernel drops all of a file that it cuts by itself. */
-			atomic_store(&node->version,
-				     stale && !(of->flags & O_TRUNC) ? DROPPING : now);
+			stale = (!now || now != known) && !(of->flags & O_TRUNC);
+			atomic_store(&node->version, stale ? DROPPING : now);
 		}
 		node_unlock(fs->tree.nodes, node);
 		if (known == DROPPING && waits) {
@@ -129,7 +128,7 @@ void revalidate_at_open(struct fs *fs, struct node *node, const struct openfile 
 				clock_ns() - begun < PATIENCE * 1000000000ull;
 		}
 	} while (known == DROPPING && waits);
-	if (stale && !(of->flags & O_TRUNC)) {
+	if (stale) {
 		worker_might_block(worker_self());
 		drop(fs, node, now);
 	}
