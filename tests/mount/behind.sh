@@ -428,10 +428,12 @@ kept() { # ROW
 	return 1
 }
 
-content_kept() { # MOUNT-OPTION…
+content_kept() { # FILESYSTEM
 	local row failed=
+	requires python3 jq
+	setup "$1"
 	kept_program >"$T/program.py"
-	od_mount "$@" "$SRC" "$MNT"
+	od_mount -o passthrough=off "$SRC" "$MNT"
 	asked() { "$OVERDRIVECTL" stats --json "$MNT" | jq .bytes.read_cached; }
 	for row in $(python3 "$T/program.py" "$MNT" '?' 0); do
 		kept "$row" || failed+=" $row"
@@ -441,15 +443,11 @@ content_kept() { # MOUNT-OPTION…
 }
 
 test_content_kept() {
-	requires python3 jq
-	setup ext4
-	content_kept -o passthrough=off
+	content_kept ext4
 }
 
 test_content_kept_xfs() {
-	requires python3 jq
-	setup xfs
-	content_kept -o passthrough=off
+	content_kept xfs
 }
 
 run_tests "$@"
